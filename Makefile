@@ -1,0 +1,67 @@
+# Each target makes the virtual environment that it needs. Arguments: make test ARGS="-k rpc"
+
+SKU ?= plum
+ARGS ?=
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: help run test test-all check bench docs clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make run SKU=plum  place an order with the example services, in this process"
+	@echo "make test          run all tests (they find or start a RabbitMQ)"
+	@echo "make test-all      run them on CPython 3.11, 3.12 and 3.13"
+	@echo "make check         style, types, documentation"
+	@echo "make docs          build the documentation in docs/_build/html"
+	@echo "make bench         measure beside peers"
+	@echo "make clean         remove what the others made"
+
+run: .venv/.run
+	@$(BIN)/python -m examples.tour $(SKU)
+
+test: .venv/.dev
+	@$(BIN)/python -m tests.provide_rabbitmq $(BIN)/python -m pytest $(ARGS)
+
+test-all:
+	@.ci/test-all $(ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict rpcnode
+	@if [ -e docs/conf.py ]; then $(MAKE) --no-print-directory docs; fi
+
+docs: .venv/.dev
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+bench: .venv/.dev
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv .venv-* benchmarks/.venv-* benchmarks/results build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A virtual environment, and the marks of what was installed into it: .run for the package alone,
+# .dev with everything that tests and checks need.
+.venv/.made:
+	@echo "making .venv"
+	@python=$$(.ci/find-python) && "$$python" -m venv --clear .venv
+	@touch $@
+
+.venv-%/.made:
+	@echo "making .venv-$*"
+	@python=$$(.ci/find-python $*) && "$$python" -m venv --clear .venv-$*
+	@touch $@
+
+%/.run: %/.made setup.py
+	@echo "installing rpcnode"
+	@$*/bin/python -m pip install -qq --editable .
+	@touch $@
+
+%/.dev: %/.made setup.py
+	@echo "installing rpcnode and its tools"
+	@$*/bin/python -m pip install -qq --editable '.[dev]'
+	@touch $@ $*/.run
+
+.PRECIOUS: .venv-%/.made %/.run %/.dev

@@ -1,0 +1,1 @@
+"""AMQP mechanics: connections, publishers, consumers. It knows nothing of services."""

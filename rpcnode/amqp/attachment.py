@@ -1,0 +1,135 @@
+"""One channel that consumes, and its deliveries until they are settled."""
+
+import itertools
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from amqp.exceptions import AMQPError
+
+from rpcnode.amqp.message import Delivery
+from rpcnode.concurrency import Timeout
+from rpcnode.exceptions import ConnectionLost
+
+logger = logging.getLogger(__name__)
+
+ANSWER_TIMEOUT = 10.0  # seconds for the broker's answer to a goodbye
+_tags = itertools.count(1)  # consumer tags must differ within a channel only; this is for logs
+
+
+class Owner(Protocol):
+    """What an attachment tells its consumer; the reader calls all of it."""
+
+    def handle(self, delivery: Delivery) -> None:
+        """Take a delivery."""
+
+    def acked(self, delivery: Delivery) -> None:
+        """Hear that a delivery is dealt with."""
+
+    def lost(self, attachment: "Attachment", error: BaseException) -> None:
+        """Hear that the channel is gone."""
+
+    def cancelled(self, attachment: "Attachment") -> None:
+        """Hear that the broker sends nothing any more."""
+
+    def settled_all(self, attachment: "Attachment") -> None:
+        """Hear that nothing is open on a channel that gets nothing any more."""
+
+
+class Attachment:
+    """One channel that consumes, until it is lost or closed."""
+
+    __slots__ = ("channel", "is_consuming", "is_lost", "owner", "queue_name", "tag", "unsettled")
+
+    def __init__(self, channel: Any, queue_name: str, owner: Owner) -> None:
+        self.channel = channel
+        self.queue_name = queue_name
+        self.owner = owner
+        self.tag = f"rpcnode-{next(_tags)}"
+        self.is_consuming = False
+        self.is_lost = False
+        self.unsettled = 0
+
+    def consume(self, prefetch: int, arguments: dict[str, Any] | None) -> None:
+        """Begin; deliveries may arrive before this returns."""
+        channel = self.channel
+        if prefetch:
+            channel.basic_qos(0, prefetch, False)
+        channel.on_lost = self.lose
+        channel.on_cancelled = self._cancelled
+        self.is_consuming = True
+        try:
+            channel.basic_consume(
+                self.queue_name, consumer_tag=self.tag, callback=self._receive, arguments=arguments
+            )
+        except BaseException:
+            self.is_consuming = False
+            raise
+        if self.is_lost or not self.is_consuming:
+            self.is_consuming = False
+            raise ConnectionLost(f"the consumer of queue {self.queue_name!r} is gone already")
+
+    def cancel(self) -> None:
+        """Ask for no more deliveries, and wait until none can come."""
+        if self.is_consuming and not self.is_lost:
+            self.is_consuming = False
+            quietly(self.channel.basic_cancel, self.tag)
+
+    def close(self) -> None:
+        """Close the channel and wait until the broker has done so."""
+        self.is_lost = True
+        self.channel.on_lost = None
+        with Timeout(ANSWER_TIMEOUT, False):
+            quietly(self.channel.close)
+
+    def abandon(self) -> None:
+        """Close the channel without waiting."""
+        self.is_lost = True
+        self.channel.on_lost = None
+        abandon(self.channel)
+
+    def lose(self, error: BaseException) -> None:
+        """Take note that the channel is gone, and its deliveries with it."""
+        if not self.is_lost:
+            self.is_lost = True
+            self.owner.lost(self, error)
+
+    def _cancelled(self, _tag: str) -> None:
+        self.is_consuming = False
+        self.owner.cancelled(self)
+
+    def _receive(self, message: Any) -> None:
+        self.unsettled += 1
+        self.owner.handle(Delivery(message, self.queue_name, self._settle))
+
+    def _settle(self, delivery: Delivery, requeue: bool) -> None:
+        if self.is_lost:
+            # The broker has it again already.
+            logger.debug("not acking %s of an older channel", delivery.id)
+            return
+        self.unsettled -= 1
+        try:
+            if requeue:
+                self.channel.basic_reject(delivery.tag, True)
+            else:
+                self.channel.basic_ack(delivery.tag)
+        except (AMQPError, OSError) as exc:
+            logger.debug("not acking %s: %s", delivery.id, exc)
+            return
+        if not requeue:
+            self.owner.acked(delivery)
+        if not self.unsettled and not self.is_consuming:
+            self.owner.settled_all(self)
+
+
+def abandon(channel: Any) -> None:
+    """Close a channel without waiting for the broker's answer."""
+    quietly(getattr(channel, "start_closing", channel.close))
+
+
+def quietly(function: Callable[..., object], *args: Any) -> None:
+    """Call a function that says goodbye to the broker; its being gone is no error."""
+    try:
+        function(*args)
+    except (AMQPError, OSError) as exc:
+        logger.debug("%s: %s", getattr(function, "__name__", function), exc)

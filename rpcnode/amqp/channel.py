@@ -1,0 +1,149 @@
+"""An AMQP channel whose synchronous methods any green thread may call."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import amqp
+from amqp import spec
+from amqp.exceptions import RecoverableConnectionError, error_for_code
+from kombu.transport import pyamqp
+
+from rpcnode.amqp import codec
+from rpcnode.concurrency import Event, getcurrent
+
+logger = logging.getLogger(__name__)
+
+
+class Channel(pyamqp.Channel):  # type: ignore[misc]  # kombu is untyped
+    """A channel that is read by its connection's reader, and used by anyone.
+
+    `on_lost(exc)` is called when the broker closes it or its connection is lost,
+    `on_cancelled(tag)` when the broker cancels a consumer; both in the reader, so they must
+    not block.
+    """
+
+    on_lost: Callable[[BaseException], object] | None = None
+    on_cancelled: Callable[[str], object] | None = None
+    is_closing: bool
+
+    def __init__(self, connection: Any, channel_id: Any = None, **options: Any) -> None:
+        options["auto_decode"] = False
+        self._awaited: dict[Any, deque[Event[Any]]] = {}
+        super().__init__(connection, channel_id, **options)
+
+    def wait(
+        self, method: Any, callback: Any = None, timeout: Any = None, returns_tuple: bool = False
+    ) -> Any:
+        """Wait for the answer to a synchronous method; raise when the channel is lost."""
+        connection = self.connection
+        if connection is None:
+            raise RecoverableConnectionError("the connection is closed")
+        if connection.reader is None:
+            return super().wait(method, callback, timeout, returns_tuple)
+        if getcurrent() is connection.reader:
+            raise RuntimeError("a synchronous AMQP method was called by the reader")
+        answer = self._expect(method if isinstance(method, list) else [method])
+        if not answer.wait(timeout):
+            raise TimeoutError(f"the broker did not answer within {timeout} s")
+        args = answer.result()
+        if callback is not None:
+            callback(*args)
+        return args if returns_tuple else (args[0] if args else None)
+
+    def _expect(self, methods: list[Any]) -> Event[Any]:
+        """Return the event of the next answer that nobody else awaits.
+
+        Answers come in the order of the questions. Whoever gives up leaves its event behind,
+        so that the late answer is not taken for that to a later question.
+        """
+        answer: Event[Any] = Event()
+        for method in methods:
+            self._awaited.setdefault(method, deque()).append(answer)
+            self._pending[method] = self._answered
+        return answer
+
+    def _answered(self, method: Any, *args: Any) -> None:
+        waiting = self._awaited[method]
+        answer = waiting.popleft()
+        if waiting:
+            self._pending[method] = self._answered
+        answer.set(args)
+
+    def basic_consume(
+        self, queue: str = "", consumer_tag: str = "", callback: Any = None, **options: Any
+    ) -> Any:
+        """Start consuming; the callback is known before the first delivery can arrive."""
+        self.callbacks[consumer_tag] = callback
+        return super().basic_consume(queue, consumer_tag, callback=callback, **options)
+
+    def dispatch_method(self, method: Any, payload: bytes, content: Any) -> None:
+        """Hand a method of the broker over; the reader calls this."""
+        if method == spec.Basic.Deliver:
+            self._deliver(payload, content)
+        elif not self.is_closing or method in self._ALLOWED_METHODS_WHEN_CLOSING:
+            super().dispatch_method(method, payload, content)
+
+    def _deliver(self, payload: bytes, message: Any) -> None:
+        if self.is_closing:
+            return  # the broker takes everything back
+        tag, info = codec.read_deliver(payload)
+        callback = self.callbacks.get(tag)
+        if callback is None:
+            logger.debug("a delivery for consumer %s, which is gone, goes back", tag)
+            self.basic_reject(info["delivery_tag"], True)
+            return
+        message.channel = self
+        message.delivery_info = info
+        callback(message)
+
+    def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
+        """Say that a delivery, or all up to it, is dealt with."""
+        codec.write_ack(self, delivery_tag, multiple)
+
+    def close(self, *_args: Any) -> None:
+        """Close, and wait until the broker has done so."""
+        if self.start_closing():
+            self.wait(spec.Channel.CloseOk)
+
+    def start_closing(self) -> bool:
+        """Ask the broker to close, without waiting; return whether there was anything to ask."""
+        if self.connection is None or self.is_closing:
+            return False
+        self.on_lost = self.on_cancelled = None
+        self.is_closing = True
+        self.send_method(spec.Channel.Close, "BsBB", (0, "", 0, 0))
+        return True
+
+    def fail_waiters(self, error: BaseException) -> bool:
+        """Wake those who wait for an answer with `error`; return whether there were any."""
+        awaited, self._awaited = self._awaited, {}
+        self._pending.clear()
+        failed = [one.fail(error) for waiting in awaited.values() for one in waiting]
+        return any(failed)
+
+    def _on_close(self, code: int, text: str, class_id: int, method_id: int) -> None:
+        # py-amqp would open the channel anew here, inside the reader, without its consumers.
+        self.send_method(spec.Channel.CloseOk)
+        if self.is_closing:
+            return  # our own Close has crossed this one, and will be answered
+        error = error_for_code(code, text, (class_id, method_id), amqp.ChannelError)
+        on_lost = self.on_lost
+        self.collect()
+        was_awaited = self.fail_waiters(error)
+        if on_lost is not None:
+            on_lost(error)
+        elif not was_awaited:
+            logger.error("the broker closed a channel: %s", error)
+
+    def _on_close_ok(self) -> None:
+        self.collect()
+        closing = self._awaited.pop(spec.Channel.CloseOk, deque())
+        self.fail_waiters(RecoverableConnectionError("the channel was closed"))
+        self._awaited[spec.Channel.CloseOk] = closing
+
+    def _on_basic_cancel(self, consumer_tag: str) -> None:
+        self._remove_tag(consumer_tag)
+        if self.on_cancelled is not None:
+            self.on_cancelled(consumer_tag)

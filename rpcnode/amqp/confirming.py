@@ -1,0 +1,163 @@
+"""Channels that tell what became of each message."""
+
+from functools import partial
+from typing import Any
+
+from amqp.exceptions import AMQPError, ChannelError
+
+from rpcnode.amqp import codec
+from rpcnode.amqp.confirms import ConfirmTable, Settle
+from rpcnode.amqp.memory import REJECTED, UNROUTABLE
+from rpcnode.amqp.message import Outgoing
+from rpcnode.exceptions import (
+    BrokerUnavailable,
+    ConnectionLost,
+    PublishRejected,
+    UndeliverableMessage,
+)
+
+
+class ConfirmChannel:
+    """A RabbitMQ channel in confirm mode."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._table = ConfirmTable()
+        channel.on_lost = self._lost
+        try:
+            channel.confirm_select()
+        except BaseException:  # also a timeout or a kill, while waiting for the answer
+            channel.start_closing()
+            raise
+        channel.events["basic_ack"].add(self._table.settle)
+        channel.events["basic_nack"].add(self._nacked)
+        channel.events["basic_return"].add(self._returned)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be written."""
+        return self._channel.connection is not None
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many messages await their confirm."""
+        return len(self._table)
+
+    def wait_for_room(self, timeout: float | None) -> bool:
+        """Wait while too much is to be sent; return False when that took too long."""
+        connection = self._channel.connection
+        return connection is None or bool(connection.wait_for_room(timeout))
+
+    def send(self, message: Outgoing, settle: Settle) -> None:
+        """Write `message`; `settle` is called once with None or the error, and must not block."""
+        if self._channel.connection is None:
+            raise BrokerUnavailable("the publishing channel is closed")
+        codec.write_publish(self._channel, message)
+        self._table.add(message, settle)
+
+    def close(self) -> None:
+        """Close the channel; what is unconfirmed is settled as lost."""
+        self._channel.on_lost = None
+        try:
+            self._channel.close()
+        finally:
+            error = ConnectionLost("the publishing channel was closed")
+            self._table.settle_all(lambda _message: error)
+
+    def _nacked(self, tag: int, multiple: bool) -> None:
+        self._table.settle(tag, multiple, PublishRejected("the broker refused the message"))
+
+    def _returned(self, _error: Any, exchange: str, routing_key: str, message: Any) -> None:
+        self._table.settle_returned(
+            message.properties.get("message_id", ""), _unroutable(exchange, routing_key)
+        )
+
+    def _lost(self, cause: BaseException) -> None:
+        self._table.settle_all(partial(_loss, cause))
+
+
+def _loss(cause: BaseException, message: Outgoing) -> Exception:
+    """Return the error for a message that was unconfirmed when its channel was lost.
+
+    A message that is refused for itself (nobody declared its exchange) takes the channel with
+    it: what became of the others is unknown. It alone has the broker's error as its cause.
+    """
+    if not isinstance(cause, ChannelError):
+        return ConnectionLost(f"the broker did not confirm: {cause}")
+    text = str(cause)
+    if f"exchange '{message.exchange or 'amq.default'}'" in text:
+        error = PublishRejected(
+            f"the broker refused a message for exchange {message.exchange!r}, "
+            f"routing key {message.routing_key!r}: {cause}"
+        )
+        error.__cause__ = cause
+        return error
+    if "exchange '" in text:
+        return ConnectionLost(f"another message closed the channel: {cause}")
+    return PublishRejected(f"the broker refused a message of this channel: {cause}")
+
+
+class PlainChannel:
+    """A channel of another kombu transport: what was published counts as taken."""
+
+    unconfirmed = 0
+
+    def __init__(self, channel: Any, is_embedded: bool) -> None:
+        self._channel = channel
+        self._options = {"mandatory": True} if is_embedded else {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be written."""
+        return not getattr(self._channel, "closed", False)
+
+    def wait_for_room(self, _timeout: float | None) -> bool:
+        """Return True: there is always room."""
+        return True
+
+    def send(self, message: Outgoing, settle: Settle) -> None:
+        """Publish `message` and settle it."""
+        prepared = self._prepare(message)
+        options = self._options if message.mandatory else {}
+        try:
+            outcome = self._channel.basic_publish(
+                prepared, exchange=message.exchange, routing_key=message.routing_key, **options
+            )
+        except ChannelError as exc:
+            raise PublishRejected(
+                f"the broker refused a message for exchange {message.exchange!r}: {exc}"
+            ) from exc
+        except (AMQPError, OSError) as exc:
+            raise BrokerUnavailable(f"the publishing channel is closed: {exc}") from exc
+        settle(self._error(message, outcome))
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+    def _prepare(self, message: Outgoing) -> Any:
+        properties = dict(message.properties)
+        try:
+            return self._channel.prepare_message(
+                message.body,
+                properties.pop("priority", None),
+                properties.pop("content_type", None),
+                properties.pop("content_encoding", None),
+                message.headers,
+                properties,
+            )
+        except codec.ENCODING_ERRORS as exc:
+            raise codec.encoding_error(message, exc) from exc
+
+    def _error(self, message: Outgoing, outcome: Any) -> Exception | None:
+        if outcome == UNROUTABLE and message.mandatory:
+            return _unroutable(message.exchange, message.routing_key)
+        if outcome == REJECTED:
+            return PublishRejected("the broker refused the message")
+        return None
+
+
+def _unroutable(exchange: str, routing_key: str) -> UndeliverableMessage:
+    return UndeliverableMessage(
+        f"no queue takes messages for exchange {exchange!r}, routing key {routing_key!r}"
+    )

@@ -1,0 +1,349 @@
+"""The shared connection: connect, supervise, reconnect, hand out channels."""
+
+import logging
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from math import ceil
+from time import monotonic
+from typing import Any
+
+import kombu
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
+
+from rpcnode.amqp.settings import BrokerSettings, register_transports
+from rpcnode.concurrency import (
+    Event,
+    GreenletExit,
+    GreenThread,
+    call_soon,
+    kill,
+    sleep,
+    socket,
+    spawn,
+)
+from rpcnode.exceptions import (
+    BrokerRefused,
+    BrokerUnavailable,
+    ConfigurationError,
+    ConnectionLost,
+)
+
+logger = logging.getLogger(__name__)
+
+FIRST_DELAY = 0.2  # seconds until the first attempt to reconnect
+STABLE = 5.0  # seconds after which a connection that is lost was a good one
+CLOSE_TIMEOUT = 3.0  # seconds for the closing handshake
+POLL_INTERVAL = 1.0  # seconds; transports other than ours may need to look around
+_CONNECTION_ERRORS = (OSError, AMQPError)
+
+
+class Link:
+    """One supervised connection to the broker.
+
+    `generation` counts its connections. What must be there on each of them is made by the
+    callbacks given to `on_connected`, which the hub calls; those given to `on_lost` hear when
+    one is gone. Neither may block.
+    """
+
+    def __init__(self, settings: BrokerSettings, purpose: str) -> None:
+        self.settings = settings
+        self.purpose = purpose
+        self.generation = 0
+        self.is_blocked = False
+        self.on_connected: list[Callable[[], object]] = []
+        self.on_lost: list[Callable[[ConnectionLost], object]] = []
+        self._is_refusal_fatal = False
+        self._is_up = False
+        self._changed: Event[None] = Event()
+        self._first: Event[None] = Event()
+        self._closing: Event[None] = Event()
+        self._supervisor: GreenThread | None = None
+        self._failure: Exception | None = None
+        self._transport: Any = None
+        self._driver: Any = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether channels can be opened now."""
+        return self._is_up
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether there will never be a connection (any more)."""
+        return self._closing.is_set()
+
+    def open(self) -> None:
+        """Connect, however long that takes; later calls wait for the first.
+
+        Raises BrokerRefused when the broker will never let us in, ConfigurationError when its
+        address or the options cannot work.
+        """
+        self._is_refusal_fatal = True
+        self.start()
+        self._first.wait()
+        self._first.result()
+
+    def start(self) -> None:
+        """Begin to connect, without waiting."""
+        if self._supervisor is None and not self._closing.is_set():
+            self._supervisor = spawn(self._supervise)
+
+    def wait_connected(self, timeout: float | None) -> None:
+        """Wait until there is a connection; raise BrokerUnavailable after `timeout` seconds."""
+        deadline = None if timeout is None else monotonic() + timeout
+        while not self._is_up:
+            if self._closing.is_set():
+                raise BrokerUnavailable("the connection to the broker was closed")
+            if not self._changed.wait(None if deadline is None else deadline - monotonic()):
+                raise self.unavailable()
+
+    def unavailable(self) -> BrokerUnavailable:
+        """Return the error for those who have waited long enough."""
+        reason = f": {self._failure}" if self._failure else ""
+        return BrokerUnavailable(f"no connection to the broker {self.settings.safe_uri}{reason}")
+
+    def channel(self, timeout: float | None = None) -> Any:
+        """Return a new kombu channel.
+
+        Raises BrokerUnavailable when there is no connection within `timeout` seconds, and
+        ConnectionLost when it breaks.
+        """
+        self.wait_connected(timeout)
+        try:
+            return self._transport.create_channel(self._driver)
+        except self._errors() as exc:
+            raise ConnectionLost(f"opening a channel: {exc}") from exc
+
+    def abort(self, reason: str) -> None:
+        """Cut the connection; the supervisor makes a new one."""
+        logger.warning("cutting the %s connection: %s", self.purpose, reason)
+        if self._driver is not None and self.settings.is_amqp:
+            self._driver.abort()
+
+    def close(self) -> None:
+        """Say goodbye to the broker, and do not come back."""
+        if not self._closing.set():
+            return
+        self._first.fail(BrokerUnavailable("the connection was closed while it was made"))
+        self._changed.set()
+        supervisor = self._supervisor
+        if supervisor is None:
+            return
+        done: Event[None] = Event()
+        supervisor.link(lambda _thread: done.set())
+        self._start_closing(supervisor)
+        if not done.wait(CLOSE_TIMEOUT):
+            kill(supervisor)
+            done.wait(CLOSE_TIMEOUT)
+
+    def _start_closing(self, supervisor: GreenThread) -> None:
+        driver = self._driver
+        if driver is None:
+            kill(supervisor)  # between two connections, or in the middle of making one
+            return
+        try:
+            if self.settings.is_amqp:
+                driver.start_closing()
+            else:
+                self._transport.close_connection(driver)
+        except self._errors() as exc:
+            logger.debug("closing the %s connection: %s", self.purpose, exc)
+
+    def _supervise(self) -> None:
+        delay = FIRST_DELAY
+        while not self._closing.is_set():
+            if self._try_to_connect(delay):
+                began = monotonic()
+                self._serve()
+                if monotonic() - began > STABLE:
+                    delay = FIRST_DELAY
+            self._closing.wait(delay * random.uniform(0.5, 1))
+            delay = min(delay * 2, self.settings.reconnect_max_delay)
+
+    def _try_to_connect(self, delay: float) -> bool:
+        """Connect; log what went wrong, or give up where no other attempt can help."""
+        try:
+            self._connect()
+        except (AccessRefused, NotAllowed) as exc:
+            self._failure = exc
+            refused = BrokerRefused(f"the broker {self.settings.safe_uri} refuses us: {exc}")
+            if not (self._is_refusal_fatal and self._give_up(refused)):
+                logger.error("%s; trying again in about %.1f s", refused, delay)
+        except self._errors() as exc:
+            self._failure = exc
+            self._log_unreachable(exc, delay)
+        except Exception as exc:  # an address or options that kombu or py-amqp cannot use
+            self._failure = self._unusable(exc)
+            if not self._give_up(self._failure):
+                logger.error("%s; trying again in about %.1f s", self._failure, delay)
+        else:
+            self._failure = None
+            return True
+        return False
+
+    def _give_up(self, error: Exception) -> bool:
+        """Fail those who wait for the first connection; return False when there was one."""
+        if not self._first.fail(error):
+            return False
+        self._closing.set()
+        self._changed.set()
+        return True
+
+    def _unusable(self, cause: Exception) -> ConfigurationError:
+        # A ValueError may quote what it could not parse, and that may be the password.
+        what = "its address cannot be read" if isinstance(cause, ValueError) else cause
+        return ConfigurationError(f"cannot use the broker {self.settings.safe_uri}: {what}")
+
+    def _errors(self) -> tuple[type[Exception], ...]:
+        """Return what means trouble with a connection; other transports have their own."""
+        return (*_CONNECTION_ERRORS, *getattr(self._transport, "connection_errors", ()))
+
+    def _log_unreachable(self, cause: BaseException, delay: float) -> None:
+        logger.warning(
+            "cannot reach the broker %s (%s); is it running, is the address right "
+            "(--broker, AMQP_URI, --config)? Trying again in about %.1f s",
+            self.settings.safe_uri,
+            cause or type(cause).__name__,
+            delay,
+        )
+
+    def _connect(self) -> None:
+        register_transports()
+        settings = self.settings
+        options = dict(settings.transport_options)
+        if settings.is_amqp:
+            options = _amqp_options(options, self._blocked, self._unblocked)
+        self._client = kombu.Connection(
+            settings.kombu_uri(),
+            connect_timeout=settings.connect_timeout,
+            heartbeat=ceil(settings.heartbeat or 0),  # AMQP knows whole seconds
+            ssl=settings.ssl or False,
+            login_method=settings.login_method,
+            transport_options=options,
+        )
+        self._transport = self._client.transport
+        self._driver = self._transport.establish_connection()
+
+    def _serve(self) -> None:
+        """Use one connection until it is lost."""
+        self.generation += 1
+        driver = self._driver
+        reader = spawn(self._read, self._transport, driver)
+        helpers = [reader]
+        if self.settings.is_amqp:
+            driver.start_reading(reader)
+            helpers.append(spawn(self._beat, driver))
+        try:
+            self._announce()
+            error = reader.wait()
+            if not self._closing.is_set():
+                logger.warning(
+                    "lost the %s connection to %s: %s", self.purpose, self.settings.safe_uri, error
+                )
+        finally:
+            for helper in helpers:
+                kill(helper)
+            self._forget_connection()
+
+    def _announce(self) -> None:
+        self._is_up = True
+        self._changed.set()
+        self._first.set()
+        logger.debug("the %s connection is up (number %d)", self.purpose, self.generation)
+        for callback in list(self.on_connected):
+            call_soon(callback)
+
+    def _mark_down(self) -> None:
+        self._is_up = False
+        if not self._closing.is_set():
+            self._changed = Event()
+
+    def _forget_connection(self) -> None:
+        self._mark_down()
+        self._driver = self._transport = None
+        self.is_blocked = False
+        error = ConnectionLost(f"the connection to {self.settings.safe_uri} was lost")
+        for callback in list(self.on_lost):
+            try:
+                callback(error)
+            except Exception:  # the others must hear of it, too
+                logger.error("%r failed", callback, exc_info=True)
+
+    def _read(self, transport: Any, driver: Any) -> BaseException:
+        """Read until the connection ends; return why it ended."""
+        error: BaseException = ConnectionLost("the connection was closed")
+        try:
+            self._read_on(transport, driver)
+        except (GreenletExit, KeyboardInterrupt):
+            raise
+        except self._errors() as exc:
+            error = exc
+        except BaseException as exc:  # whatever it is, this connection is over
+            error = exc
+            logger.error("reading the %s connection failed", self.purpose, exc_info=True)
+        finally:
+            self._mark_down()
+            if self.settings.is_amqp:
+                driver.fail_waiters(error)
+        return error
+
+    def _read_on(self, transport: Any, driver: Any) -> None:
+        if self.settings.is_amqp or self.settings.is_embedded:
+            while True:
+                transport.drain_events(driver)
+        while not self._closing.is_set():
+            with suppress(socket.timeout):
+                transport.drain_events(driver, timeout=POLL_INTERVAL)
+
+    def _beat(self, driver: Any) -> None:
+        while driver.heartbeat:
+            sleep(driver.heartbeat / 4)
+            try:
+                driver.heartbeat_tick(rate=2)
+            except _CONNECTION_ERRORS as exc:
+                self.abort(str(exc))
+                return
+
+    def _blocked(self, reason: str) -> None:
+        self.is_blocked = True
+        logger.warning("the broker %s blocks publishers: %s", self.settings.safe_uri, reason)
+
+    def _unblocked(self) -> None:
+        self.is_blocked = False
+        logger.info("the broker %s takes messages again", self.settings.safe_uri)
+
+
+def _amqp_options(options: dict[str, Any], on_blocked: Any, on_unblocked: Any) -> dict[str, Any]:
+    sockets = dict(options.pop("socket_settings", {}))
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # py-amqp's default lets the kernel cut a connection that a busy broker pauses for a second.
+        sockets.setdefault(socket.TCP_USER_TIMEOUT, 0)
+    return {
+        **options,
+        "socket_settings": sockets,
+        "on_blocked": on_blocked,
+        "on_unblocked": on_unblocked,
+    }
+
+
+class SharedConnection:
+    """What containers of one process share: a consuming and a publishing connection.
+
+    The second is opened when something is published first: a broker that blocks publishers
+    must still see acks.
+    """
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self.settings = settings
+        self.consuming = Link(settings, "consuming")
+        self.publishing = Link(settings, "publishing")
+
+    def open(self) -> None:
+        """Connect; raise BrokerRefused when the broker will never let us in."""
+        self.consuming.open()
+
+    def close(self) -> None:
+        """Close both connections properly."""
+        self.publishing.close()
+        self.consuming.close()

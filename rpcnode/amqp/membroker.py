@@ -1,0 +1,321 @@
+"""The embedded broker as a pure state machine: exchanges, queues, bindings, dead letters.
+
+Time and timers are given to it; what consumers receive goes to their peers' inboxes. It
+refuses what RabbitMQ refuses, with RabbitMQ's texts.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from amqp.exceptions import (
+    AccessRefused,
+    ChannelError,
+    InvalidCommand,
+    NotFound,
+    PreconditionFailed,
+    ResourceLocked,
+)
+
+from rpcnode.amqp.memchecks import (
+    check_equivalence,
+    check_exchange_options,
+    check_name,
+    check_queue_options,
+)
+from rpcnode.amqp.memdeath import extra_keys, is_cycle, record_death
+from rpcnode.amqp.memexchange import EXCHANGE_TYPES, Exchange, ExchangeOptions
+from rpcnode.amqp.memqueue import Message, Queue, QueueOptions, Timer
+
+ROUTED = "routed"
+UNROUTABLE = "unroutable"
+REJECTED = "rejected"
+
+MAX_CACHED_ROUTES = 10_000
+_PREDECLARED = {
+    "": "direct",
+    "amq.direct": "direct",
+    "amq.fanout": "fanout",
+    "amq.topic": "topic",
+    "amq.headers": "headers",
+    "amq.match": "headers",
+}
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Monotonic seconds, Unix seconds, and a way to be called later."""
+
+    now: Callable[[], float]
+    unix_time: Callable[[], float]
+    call_later: Callable[[float, Callable[[], object]], Timer]
+
+
+class Broker:
+    """One virtual host: its exchanges and queues, and the peers that are connected."""
+
+    def __init__(self, clock: Clock, vhost: str = "/") -> None:
+        self.vhost = vhost
+        self.exchanges = {
+            name: Exchange(name, ExchangeOptions(kind, durable=True))
+            for name, kind in _PREDECLARED.items()
+        }
+        self.queues: dict[str, Queue] = {}
+        self.now = clock.now
+        self.call_later = clock.call_later
+        self._unix_time = clock.unix_time
+        self._routes: dict[tuple[str, str], list[Queue]] = {}
+
+    def publish(self, message: Message) -> str:
+        """Route a message; return ROUTED, UNROUTABLE or REJECTED (a queue was full)."""
+        exchange = self.exchange(message.exchange)
+        _check_expiration(message.properties.get("expiration"))
+        queues = self._route(exchange, message)
+        if not queues:
+            return UNROUTABLE
+        is_taken = True
+        for queue in queues:
+            is_taken = queue.put(message) and is_taken
+        return ROUTED if is_taken else REJECTED
+
+    def declare_exchange(self, name: str, options: ExchangeOptions, *, passive: bool) -> None:
+        """Make an exchange, or check that it is there."""
+        if passive:
+            self.exchange(name)
+            return
+        self._check_not_default(name)
+        if options.type not in EXCHANGE_TYPES:
+            raise InvalidCommand(f"COMMAND_INVALID - unknown exchange type '{options.type}'")
+        existing = self.exchanges.get(name)
+        if existing is not None:
+            check_exchange_options(existing.options, options, self._named("exchange", name))
+            return
+        check_name("exchange", name)
+        self.exchanges[name] = Exchange(name, options)
+        self._routes.clear()
+
+    def delete_exchange(self, name: str, *, if_unused: bool) -> None:
+        """Remove an exchange and its bindings; a missing one is no error."""
+        self._check_not_default(name)
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            return
+        check_name("exchange", name)
+        if if_unused and exchange.bindings:
+            raise PreconditionFailed(
+                f"PRECONDITION_FAILED - {self._named('exchange', name)} in use"
+            )
+        self._remove_exchange(exchange)
+
+    def declare_queue(self, name: str, options: QueueOptions, peer: Any, *, passive: bool) -> Queue:
+        """Return the queue, made if it was not there (unless `passive`)."""
+        if passive:
+            queue = self.queue(name, peer)
+        elif name in self.queues:
+            check_name("queue", name)
+            queue = self.queue(name, peer)
+            self._check_redeclaration(queue, options)
+        else:
+            queue = self._make_queue(name, options, peer)
+        queue.touch()
+        queue.dispatch()
+        return queue
+
+    def delete_queue(self, name: str, peer: Any, *, if_unused: bool, if_empty: bool) -> int:
+        """Remove a queue; return how many messages it had. A missing one is no error."""
+        if name not in self.queues:
+            return 0
+        queue = self.queue(name, peer)
+        if if_unused and queue.consumers:
+            raise PreconditionFailed(f"PRECONDITION_FAILED - {self._named('queue', name)} in use")
+        if if_empty and queue.ready:
+            raise PreconditionFailed(
+                f"PRECONDITION_FAILED - {self._named('queue', name)} not empty"
+            )
+        count = len(queue.ready)
+        self.remove_queue(queue)
+        return count
+
+    def bind(
+        self, source: str, destination: Queue | Exchange, key: str, arguments: dict[str, Any]
+    ) -> None:
+        """Let an exchange send messages to a queue or another exchange."""
+        self._check_not_default(source)
+        self.exchange(source).bind(destination, key, arguments)
+        self._routes.clear()
+
+    def unbind(
+        self, source: str, destination: Queue | Exchange, key: str, arguments: dict[str, Any]
+    ) -> None:
+        """Remove a binding; a missing one is no error."""
+        self._check_not_default(source)
+        exchange = self.exchange(source)
+        if exchange.unbind(destination, key, arguments):
+            self._after_unbinding(exchange)
+
+    def exchange(self, name: str) -> Exchange:
+        """Return the exchange; raise NotFound if there is none."""
+        try:
+            return self.exchanges[name]
+        except KeyError:
+            raise NotFound(f"NOT_FOUND - no {self._named('exchange', name)}") from None
+
+    def queue(self, name: str, peer: Any) -> Queue:
+        """Return the queue; raise NotFound, or ResourceLocked if another peer owns it."""
+        try:
+            queue = self.queues[name]
+        except KeyError:
+            raise NotFound(f"NOT_FOUND - no {self._named('queue', name)}") from None
+        if queue.owner is not None and queue.owner is not peer:
+            raise self._locked(name)
+        return queue
+
+    def refuse_exclusive_use(self, queue: Queue) -> ChannelError:
+        """Return the error for a second consumer beside an exclusive one."""
+        name = self._named("queue", queue.name)
+        return AccessRefused(f"ACCESS_REFUSED - {name} in exclusive use")
+
+    def remove_queue(self, queue: Queue) -> None:
+        """Forget a queue with its messages and bindings; its consumers are told."""
+        if queue.is_deleted:
+            return
+        del self.queues[queue.name]
+        for consumer in list(queue.consumers):
+            consumer.session.consumer_lost(consumer)
+        queue.close()
+        self._remove_bindings_to(queue)
+
+    def remove_queues_of(self, peer: Any) -> None:
+        """Forget the exclusive queues of a peer that is gone."""
+        for queue in [one for one in self.queues.values() if one.owner is peer]:
+            self.remove_queue(queue)
+
+    def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
+        """Publish a dead message where its queue says; drop it if that is nowhere."""
+        exchange = self.exchanges.get(queue.dead_letter_exchange or "")
+        if queue.dead_letter_exchange is None or exchange is None or queue.is_deleted:
+            return
+        dead = record_death(queue, message, reason, self._unix_time())
+        for target in self._route(exchange, dead):
+            if reason == "rejected" or not is_cycle(target.name, dead.headers):
+                target.put(dead)
+
+    def close(self) -> None:
+        """Drop everything, timers included."""
+        for queue in self.queues.values():
+            queue.close()
+        self.queues.clear()
+        self._routes.clear()
+
+    def _route(self, exchange: Exchange, message: Message) -> list[Queue]:
+        key, headers = message.routing_key, message.headers or {}
+        if "CC" in headers or "BCC" in headers:
+            keys = [key, *extra_keys(headers)]
+            return self._find_queues(exchange, keys, headers)[0]
+        if not exchange.name:
+            queue = self.queues.get(key)
+            return [] if queue is None else [queue]
+        cached = self._routes.get((exchange.name, key))
+        if cached is not None:
+            return cached
+        queues, is_cacheable = self._find_queues(exchange, [key], headers)
+        if is_cacheable:
+            if len(self._routes) >= MAX_CACHED_ROUTES:
+                self._routes.clear()
+            self._routes[exchange.name, key] = queues
+        return queues
+
+    def _find_queues(
+        self, exchange: Exchange, keys: list[str], headers: dict[str, Any]
+    ) -> tuple[list[Queue], bool]:
+        """Return each queue once, and whether the routing keys alone decided."""
+        found: dict[int, Queue] = {}
+        seen: list[Exchange] = []
+        waiting = [exchange]
+        while waiting:
+            current = waiting.pop()
+            if current in seen:
+                continue
+            seen.append(current)
+            destinations = self._destinations(current, keys, headers)
+            alternate = self.exchanges.get(current.alternate or "")
+            if not destinations and current.alternate is not None and alternate is not None:
+                waiting.append(alternate)
+            for one in destinations:
+                if isinstance(one, Queue):
+                    found[id(one)] = one
+                else:
+                    waiting.append(one)
+        return list(found.values()), all(one.options.type != "headers" for one in seen)
+
+    def _destinations(
+        self, exchange: Exchange, keys: list[str], headers: dict[str, Any]
+    ) -> list[Queue | Exchange]:
+        if not exchange.name:
+            return [self.queues[key] for key in keys if key in self.queues]
+        return [one for key in keys for one in exchange.destinations(key, headers)]
+
+    def _make_queue(self, name: str, options: QueueOptions, peer: Any) -> Queue:
+        if name:
+            check_name("queue", name)
+        else:
+            name = f"amq.gen-{secrets.token_urlsafe(16)}"
+        check_queue_options(options, self._named("queue", name))
+        queue = Queue(name, options, peer if options.exclusive else None, self)
+        self.queues[name] = queue
+        self._routes.clear()
+        return queue
+
+    def _check_redeclaration(self, queue: Queue, options: QueueOptions) -> None:
+        named = self._named("queue", queue.name)
+        current = queue.options
+        check_equivalence("durable", current.durable, options.durable, named)
+        check_equivalence("auto_delete", current.auto_delete, options.auto_delete, named)
+        if current.exclusive != options.exclusive:
+            raise self._locked(queue.name)
+        check_queue_options(options, named, current)
+
+    def _remove_exchange(self, exchange: Exchange) -> None:
+        del self.exchanges[exchange.name]
+        self._remove_bindings_to(exchange)
+
+    def _remove_bindings_to(self, destination: Queue | Exchange) -> None:
+        self._routes.clear()
+        for exchange in list(self.exchanges.values()):
+            if exchange.unbind_all(destination):
+                self._after_unbinding(exchange)
+
+    def _after_unbinding(self, exchange: Exchange) -> None:
+        self._routes.clear()
+        if exchange.options.auto_delete and not exchange.bindings:
+            self._remove_exchange(exchange)
+
+    def _check_not_default(self, exchange: str) -> None:
+        if not exchange:
+            raise AccessRefused("ACCESS_REFUSED - operation not permitted on the default exchange")
+
+    def _locked(self, queue: str) -> ChannelError:
+        return ResourceLocked(
+            "RESOURCE_LOCKED - cannot obtain exclusive access to locked "
+            f"{self._named('queue', queue)}. It could be originally declared on another "
+            "connection or the exclusive property value does not match that of the original "
+            "declaration."
+        )
+
+    def _named(self, kind: str, name: str) -> str:
+        return f"{kind} '{name}' in vhost '{self.vhost}'"
+
+
+def _check_expiration(expiration: Any) -> None:
+    if expiration is None:
+        return
+    try:
+        milliseconds = int(expiration)
+    except ValueError:
+        milliseconds = None
+    if milliseconds is None or milliseconds < 0:
+        reason = "no_integer" if milliseconds is None else f"{{value_negative,{milliseconds}}}"
+        raise PreconditionFailed(
+            f"PRECONDITION_FAILED - invalid expiration '{expiration}': {reason}"
+        )

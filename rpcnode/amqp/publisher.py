@@ -1,0 +1,259 @@
+"""Publishing: confirms, mandatory returns, backpressure, and an outbox that tries again."""
+
+import logging
+from collections import deque
+from functools import partial
+from time import monotonic
+
+from amqp.exceptions import AMQPError, ChannelError
+
+from rpcnode.amqp.confirming import ConfirmChannel, PlainChannel
+from rpcnode.amqp.confirms import Settle
+from rpcnode.amqp.connection import Link
+from rpcnode.amqp.message import Outgoing
+from rpcnode.concurrency import Event, Semaphore, Timeout, call_later, sleep, spawn
+from rpcnode.exceptions import (
+    BrokerUnavailable,
+    ConnectionLost,
+    PublishRejected,
+    PublishTimeout,
+    UndeliverableMessage,
+)
+from rpcnode.observers import Observers
+
+logger = logging.getLogger(__name__)
+
+RETRY_DELAY = 1.0  # seconds until the outbox offers a refused message again
+CLOSE_TIMEOUT = 10.0  # seconds for the broker's answer to a closing channel
+BATCH = 100  # messages that the outbox sends before others have their turn
+
+
+class Publisher:
+    """Publishes on one channel of its own, opened when needed and again after a loss."""
+
+    def __init__(self, link: Link, observers: Observers) -> None:
+        self._link = link
+        self._observers = observers
+        self._channel: ConfirmChannel | PlainChannel | None = None
+        self._opening = Semaphore(1)
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many messages await their confirm."""
+        return 0 if self._channel is None else self._channel.unconfirmed
+
+    def publish(self, message: Outgoing, timeout: float | None) -> None:
+        """Publish and wait until the broker has the message.
+
+        Raises BrokerUnavailable (nothing was sent), PublishTimeout and ConnectionLost (the
+        outcome is unknown), PublishRejected, UndeliverableMessage or UnserializableHeader.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        outcome: Event[None] = Event()
+        self.post(message, partial(_set_outcome, outcome), timeout)
+        if not outcome.wait(_left(deadline)):
+            raise PublishTimeout(
+                f"the broker did not confirm a message for exchange {message.exchange!r} "
+                f"within {timeout} s"
+            )
+        outcome.result()
+
+    def post(self, message: Outgoing, settle: Settle, timeout: float | None) -> None:
+        """Write as soon as there is a connection and room; `settle` hears the outcome.
+
+        Raises BrokerUnavailable after `timeout` seconds, when nothing was sent. `settle` is
+        called once, with None or the error, and must not block.
+        """
+        self._ready_channel(timeout).send(message, settle)
+        for observe in self._observers.message_published:
+            observe(message)
+
+    def post_now(self, message: Outgoing, settle: Settle) -> bool:
+        """Write at once, whatever is waiting to be sent; return False without a channel."""
+        channel = self._channel
+        if channel is None or not channel.is_open:
+            return False
+        channel.send(message, settle)
+        for observe in self._observers.message_published:
+            observe(message)
+        return True
+
+    def open(self, timeout: float | None) -> None:
+        """Open the channel, if it is not open; raise BrokerUnavailable after `timeout` seconds."""
+        if self._channel is None or not self._channel.is_open:
+            self._open_channel(timeout)
+
+    def close(self) -> None:
+        """Close the channel; what is unconfirmed is settled as lost."""
+        channel, self._channel = self._channel, None
+        if channel is None or not channel.is_open:
+            return
+        try:
+            with Timeout(CLOSE_TIMEOUT, False):
+                channel.close()
+        except (AMQPError, OSError) as exc:
+            logger.debug("closing a publishing channel: %s", exc)
+
+    def _ready_channel(self, timeout: float | None) -> ConfirmChannel | PlainChannel:
+        """Return the channel, once it is open and has room."""
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            channel = self._channel
+            if channel is None or not channel.is_open:
+                channel = self._open_channel(_left(deadline))
+            if not channel.wait_for_room(_left(deadline)):
+                raise BrokerUnavailable(f"the broker took no message for {timeout} s")
+            if channel.is_open:  # it may have been lost meanwhile
+                return channel
+
+    def _open_channel(self, timeout: float | None) -> ConfirmChannel | PlainChannel:
+        self._link.start()
+        limit = Timeout(timeout)
+        try:
+            with self._opening:
+                while self._channel is None or not self._channel.is_open:
+                    self._channel = self._make_channel()
+                return self._channel
+        except Timeout as exc:
+            if exc is not limit:
+                raise
+            raise self._link.unavailable() from None
+        finally:
+            limit.cancel()
+
+    def _make_channel(self) -> ConfirmChannel | PlainChannel | None:
+        """Return a new channel; None when the connection was lost meanwhile."""
+        settings = self._link.settings
+        try:
+            channel = self._link.channel()
+            if settings.is_amqp:
+                return ConfirmChannel(channel)
+            return PlainChannel(channel, settings.is_embedded)
+        except (ConnectionLost, AMQPError, OSError) as exc:
+            if self._link.is_connected:
+                raise BrokerUnavailable(f"opening a publishing channel: {exc}") from exc
+            return None  # there is another attempt on the next connection
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - monotonic())
+
+
+def _set_outcome(outcome: Event[None], error: BaseException | None) -> None:
+    if error is None:
+        outcome.set()
+    else:
+        outcome.fail(error)
+
+
+class Outbox:
+    """Publishes without ever blocking, again and again until the broker has the message.
+
+    For what must not get lost and nobody waits for: replies, dead copies. It is bounded by
+    the deliveries that they answer: those are not acked before.
+    """
+
+    def __init__(self, publisher: Publisher, link: Link) -> None:
+        self._publisher = publisher
+        self._link = link
+        self._waiting: deque[tuple[Outgoing, Settle, float | None]] = deque()
+        self._is_opening = False
+        self._in_flight = 0
+        self._idle: Event[None] = Event()
+        self._idle.set()
+
+    def post(self, message: Outgoing, settle: Settle, give_up_at: float | None = None) -> None:
+        """Publish `message` until it is confirmed; `settle` is called once, and must not block.
+
+        It gets None, or the error of a message that cannot be delivered: UndeliverableMessage,
+        UnserializableHeader, PublishRejected for a message that the broker will never take;
+        or, after the monotonic time `give_up_at` or when the link is closed, the last failure.
+        """
+        if not self._in_flight:
+            self._idle = Event()
+        self._in_flight += 1
+        self._try(message, settle, give_up_at)
+
+    def wait_idle(self, timeout: float | None) -> bool:
+        """Wait until everything is confirmed; return whether it is."""
+        return self._idle.wait(timeout)
+
+    def _try(self, message: Outgoing, settle: Settle, give_up_at: float | None) -> None:
+        settled = partial(self._settled, message, settle, give_up_at)
+        try:
+            is_written = self._publisher.post_now(message, settled)
+        except BrokerUnavailable:
+            is_written = False
+        except Exception as exc:  # it cannot be encoded: no later attempt can change that
+            self._finish(settle, exc)
+            return
+        if not is_written:
+            self._waiting.append((message, settle, give_up_at))
+            self._send_soon(0)
+
+    def _settled(
+        self,
+        message: Outgoing,
+        settle: Settle,
+        give_up_at: float | None,
+        error: BaseException | None,
+    ) -> None:
+        is_late = give_up_at is not None and monotonic() >= give_up_at
+        if error is None or _is_final(error) or is_late:
+            self._finish(settle, error)
+            return
+        logger.debug("message %s is not confirmed (%s); it is sent again", message.id, error)
+        self._waiting.append((message, settle, give_up_at))
+        self._send_soon(RETRY_DELAY if isinstance(error, PublishRejected) else 0)
+
+    def _finish(self, settle: Settle, error: BaseException | None) -> None:
+        self._in_flight -= 1
+        try:
+            settle(error)
+        finally:
+            if self._in_flight == 0:
+                self._idle.set()
+
+    def _send_soon(self, delay: float) -> None:
+        if not self._is_opening:
+            self._is_opening = True
+            call_later(delay, spawn, self._send_waiting)
+
+    def _send_waiting(self) -> None:
+        began = monotonic()
+        try:
+            self._publisher.open(RETRY_DELAY)
+        except BrokerUnavailable as exc:
+            self._drop(BrokerUnavailable(f"the message was not confirmed: {exc}"))
+        else:
+            # A message that closed the channel may have been first, and now is last: it takes
+            # no other one with it for good.
+            self._waiting.rotate(-1)
+            self._send_all()
+        finally:
+            self._is_opening = False
+            if self._waiting:
+                self._send_soon(max(0.0, began + RETRY_DELAY - monotonic()))
+
+    def _send_all(self) -> None:
+        for number in range(1, len(self._waiting) + 1):
+            self._try(*self._waiting.popleft())
+            if number % BATCH == 0:
+                sleep(0)
+
+    def _drop(self, error: BrokerUnavailable) -> None:
+        """Give up what is too late; without hope for a connection, everything."""
+        now = monotonic()
+        waiting, self._waiting = self._waiting, deque()
+        for message, settle, give_up_at in waiting:
+            if self._link.is_closed or (give_up_at is not None and now >= give_up_at):
+                self._finish(settle, error)
+            else:
+                self._waiting.append((message, settle, give_up_at))
+
+
+def _is_final(error: BaseException) -> bool:
+    """Return whether the message will never be taken: see `rpcnode.amqp.confirming`."""
+    if isinstance(error, PublishRejected):
+        return isinstance(error.__cause__, ChannelError)
+    return isinstance(error, UndeliverableMessage)

@@ -1,0 +1,152 @@
+"""Green sockets for py-amqp: writes are collected, and sent once per hub round."""
+
+import logging
+from time import monotonic
+from typing import Any
+
+from amqp.transport import SSLTransport as AmqpTlsSocket
+from amqp.transport import TCPTransport as AmqpSocket
+
+from rpcnode.concurrency import Event, GreenThread, call_soon, kill, socket, spawn, wait_readable
+
+logger = logging.getLogger(__name__)
+
+READ_SIZE = 65_536  # bytes taken at once: some hundred deliveries, then others have their turn
+HIGH_WATER = 1_048_576  # bytes waiting to be sent above which publishers wait
+
+
+class _GreenSocket:
+    """The green, batching part of a py-amqp transport; sockets never block other threads."""
+
+    sock: Any
+    connected: bool
+    _read_buffer: bytes
+    _sender: GreenThread | None = None
+    _room: Event[None] | None = None
+
+    def _connect(self, host: str, port: int, timeout: float | None) -> None:
+        self.sock = socket.create_connection((host, port), timeout)
+
+    def start_batching(self) -> bytes:
+        """From now on collect what is written; return what was read ahead."""
+        self._outgoing: list[bytes] = []
+        self._outgoing_size = 0
+        self._is_scheduled = False
+        self.sock.settimeout(None)
+        self._write = self._append
+        read_ahead, self._read_buffer = self._read_buffer, b""
+        return read_ahead
+
+    def _append(self, data: Any) -> None:
+        chunk = bytes(data)  # py-amqp lends a view of its buffer
+        self._outgoing.append(chunk)
+        self._outgoing_size += len(chunk)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what was collected, as far as the socket takes it now."""
+        self._is_scheduled = False
+        if self._sender is not None or not self._outgoing or self.sock is None:
+            return
+        data = self._take_outgoing()
+        try:
+            sent = self._send_now(data)
+        except OSError as exc:
+            logger.debug("sending: %s", exc)
+            self.abort()  # the reader notices, and cleans up
+            return
+        self._count_sent(sent)
+        if sent < len(data):
+            self._sender = spawn(self._send_rest, memoryview(data)[sent:])
+
+    def _take_outgoing(self) -> bytes:
+        data = self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def _send_now(self, data: bytes) -> int:
+        """Send what the socket takes without waiting; return how much that was."""
+        try:
+            sent: int = self.sock.fd.send(data)
+        except BlockingIOError:
+            return 0
+        return sent
+
+    def _send_rest(self, data: memoryview) -> None:
+        """Send, however long the broker takes, until nothing is left."""
+        try:
+            while data and self.sock is not None:
+                sent = self.sock.send(data)
+                self._count_sent(sent)
+                data = data[sent:] or memoryview(self._take_outgoing())
+        except OSError as exc:
+            logger.debug("sending: %s", exc)
+            self.abort()
+        finally:
+            self._sender = None
+
+    def _count_sent(self, size: int) -> None:
+        self._outgoing_size -= size
+        if self._room is not None and self._outgoing_size <= HIGH_WATER:
+            self._room.set()
+            self._room = None
+
+    def wait_for_room(self, timeout: float | None) -> bool:
+        """Wait until less than the high-water mark is to be sent; return whether it is so.
+
+        A socket that is closed has room: whoever writes then gets an error.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        while self._outgoing_size > HIGH_WATER and self.sock is not None:
+            if self._room is None:
+                self._room = Event()
+            if not self._room.wait(None if deadline is None else deadline - monotonic()):
+                return False
+        return True
+
+    def close(self) -> None:
+        """Close the socket; whoever waits for it is woken."""
+        if self._sender is not None:
+            # Closing alone would never wake it; and the reader must not switch here.
+            call_soon(kill, self._sender)
+        super().close()  # type: ignore[misc]  # py-amqp's, by way of the subclasses
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
+    def abort(self) -> None:
+        """Shut the socket down: the reader wakes, fails and cleans up."""
+        if self.sock is not None:
+            try:
+                self.sock.shutdown(socket.SHUT_RDWR)
+            except OSError as exc:
+                logger.debug("shutting a socket down: %s", exc)
+
+    def receive(self) -> bytes:
+        """Wait for data and return it; b"" when the broker has closed the connection.
+
+        Others run before this returns, however much there is to read.
+        """
+        wait_readable(self.sock)
+        data: bytes = self.sock.recv(READ_SIZE)
+        return data
+
+
+class TcpSocket(_GreenSocket, AmqpSocket):  # type: ignore[misc]  # py-amqp is untyped
+    """A plain connection."""
+
+
+class TlsSocket(_GreenSocket, AmqpTlsSocket):  # type: ignore[misc]  # py-amqp is untyped
+    """An encrypted connection; a green thread of its own does all sending."""
+
+    def _send_now(self, data: bytes) -> int:
+        return 0
+
+    def receive(self) -> bytes:
+        """Wait for data and return it; what TLS has decrypted already does not wait."""
+        if not self.sock.pending():
+            wait_readable(self.sock)
+        data: bytes = self.sock.recv(READ_SIZE)
+        return data

@@ -1,0 +1,395 @@
+"""Green threads, and all that waits: the only module that imports eventlet.
+
+It offers only what gevent can do as well, so that another backend can take its place.
+Nothing here patches the standard library except `monkey_patch`, which programs call first
+of all; the library itself works without it.
+"""
+
+import contextvars
+import logging
+import queue
+import signal
+import sys
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, Generic, TypeVar
+
+with warnings.catch_warnings():
+    # Eventlet announces its retirement at each import; docs/architecture.md says what we make
+    # of it. A user's own filters stay as they are.
+    warnings.simplefilter("ignore")
+    import eventlet
+    from eventlet import greenthread, hubs, patcher
+    from eventlet.green import socket, ssl
+    from eventlet.queue import Empty, Full, LightQueue
+    from eventlet.semaphore import Semaphore
+    from eventlet.timeout import Timeout
+    from greenlet import GreenletExit, getcurrent, greenlet
+
+__all__ = [
+    "Bridge",
+    "Empty",
+    "Event",
+    "Full",
+    "GreenThread",
+    "GreenletExit",
+    "HubThread",
+    "Queue",
+    "Semaphore",
+    "Timeout",
+    "call_later",
+    "call_soon",
+    "getcurrent",
+    "is_patched",
+    "kill",
+    "monkey_patch",
+    "on_signals",
+    "run_in_native_thread",
+    "sleep",
+    "socket",
+    "spawn",
+    "ssl",
+    "wait_readable",
+    "wait_writable",
+]
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+Queue = LightQueue
+_threading = patcher.original("threading")
+_queue = patcher.original("queue")
+_socket = patcher.original("socket")
+
+
+def monkey_patch() -> None:
+    """Make the standard library's blocking calls cooperative; call it before other imports."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        eventlet.monkey_patch()
+
+
+def is_patched() -> bool:
+    """Return whether sockets of the standard library are cooperative in this process."""
+    return bool(patcher.is_monkey_patched("socket"))
+
+
+def sleep(seconds: float = 0) -> None:
+    """Let other green threads run, for at least `seconds`."""
+    eventlet.sleep(seconds)
+
+
+class GreenThread(greenthread.GreenThread):  # type: ignore[misc]  # eventlet is untyped
+    """A green thread that never takes its process down.
+
+    `wait()` returns what its function returned, or raises what it raised. An error is logged
+    as well, because a thread that nobody waits for must not fail unseen.
+    """
+
+    def main(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        """Run `function`; called by the hub."""
+        try:
+            result = function(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:
+            if not isinstance(exc, GreenletExit):
+                logger.error("green thread %s failed", _name_of(function), exc_info=True)
+            self._exit_event.send_exception(*sys.exc_info())
+        else:
+            self._exit_event.send(result)
+        self._resolve_links()
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)
+
+
+def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> GreenThread:
+    """Run `function` in a fresh green thread, soon, with a copy of the current context."""
+    thread = GreenThread(hubs.get_hub().greenlet)
+    thread.gr_context = contextvars.copy_context()
+    _ready_queue().add(_start, thread, function, args, kwargs)
+    return thread
+
+
+def _start(thread: GreenThread, function: Any, args: Any, kwargs: Any) -> None:
+    if not thread.dead:  # killed before it began
+        thread.switch(function, args, kwargs)
+
+
+def kill(thread: greenlet, exc: BaseException | None = None) -> None:
+    """Throw `exc` (`GreenletExit` unless given) into `thread`; a finished one is left alone."""
+    if not thread.dead:
+        greenthread.kill(thread, *([] if exc is None else [exc]))
+
+
+def call_soon(function: Callable[..., object], *args: Any) -> None:
+    """Call `function` from the hub in its next round; it must not block."""
+    _ready_queue().add(function, *args)
+
+
+class TimerHandle:
+    """A call that was asked for later; `cancel` may be called at any time."""
+
+    __slots__ = ("_timer",)
+
+    def __init__(self, timer: Any) -> None:
+        self._timer = timer
+
+    def cancel(self) -> None:
+        """Make sure that the call does not happen (any more)."""
+        self._timer.cancel()
+
+
+def call_later(seconds: float, function: Callable[..., object], *args: Any) -> TimerHandle:
+    """Call `function` from the hub after `seconds`; it must not block."""
+    return TimerHandle(hubs.get_hub().schedule_call_global(seconds, function, *args))
+
+
+class _ReadyQueue:
+    """What is to run in the hub's next round, behind one timer for all of it."""
+
+    __slots__ = ("_entries", "_hub", "_is_scheduled")
+
+    def __init__(self, hub: Any) -> None:
+        self._hub = hub
+        self._entries: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._is_scheduled = False
+
+    def add(self, function: Callable[..., object], *args: Any) -> None:
+        self._entries.append((function, args))
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._hub.schedule_call_global(0, self._run)
+
+    def _run(self) -> None:
+        # What is added meanwhile waits for the next round: sockets get their turn between.
+        self._is_scheduled = False
+        try:
+            for _ in range(len(self._entries)):
+                function, args = self._entries.popleft()
+                try:
+                    function(*args)
+                except Exception:
+                    logger.error("%s failed in the hub", _name_of(function), exc_info=True)
+        finally:
+            if self._entries and not self._is_scheduled:
+                self._is_scheduled = True
+                self._hub.schedule_call_global(0, self._run)
+
+
+def _ready_queue() -> _ReadyQueue:
+    hub = hubs.get_hub()
+    try:
+        ready: _ReadyQueue = hub.rpcnode_ready
+    except AttributeError:
+        ready = hub.rpcnode_ready = _ReadyQueue(hub)
+    return ready
+
+
+class Event(Generic[T]):
+    """A value or an error that is set once, and waited for by any number of green threads."""
+
+    __slots__ = ("_error", "_is_set", "_value", "_waiters")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._waiters: list[greenlet] = []
+
+    def is_set(self) -> bool:
+        """Return whether a value or an error is there."""
+        return self._is_set
+
+    def set(self, value: Any = None) -> bool:
+        """Give the value; return False (and change nothing) when it was set before."""
+        return self._settle(value, None)
+
+    def fail(self, error: BaseException) -> bool:
+        """Give the error; return False (and change nothing) when it was set before."""
+        return self._settle(None, error)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, at most `timeout` seconds; return whether it is."""
+        if self._is_set:
+            return True
+        if timeout is not None and timeout <= 0:
+            return False
+        current = getcurrent()
+        self._waiters.append(current)
+        timer = None if timeout is None else call_later(timeout, self._wake, current)
+        try:
+            hubs.get_hub().switch()
+        finally:
+            if timer is not None:
+                timer.cancel()
+            with suppress(ValueError):
+                self._waiters.remove(current)
+        return self._is_set
+
+    def result(self) -> T:
+        """Return the value or raise the error; it must be set."""
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[no-any-return]  # T by the setter's promise
+
+    def _settle(self, value: Any, error: BaseException | None) -> bool:
+        if self._is_set:
+            return False
+        self._is_set, self._value, self._error = True, value, error
+        for waiter in self._waiters:
+            call_soon(self._wake, waiter)
+        return True
+
+    def _wake(self, waiter: greenlet) -> None:
+        # A waiter that was killed or timed out meanwhile waits for something else by now.
+        if waiter in self._waiters:
+            waiter.switch()
+
+
+def wait_readable(sock: Any) -> None:
+    """Let other green threads run until `sock` (or a file number) can be read."""
+    hubs.trampoline(sock, read=True)
+
+
+def wait_writable(sock: Any) -> None:
+    """Let other green threads run until `sock` (or a file number) can be written."""
+    hubs.trampoline(sock, write=True)
+
+
+@contextmanager
+def on_signals(handlers: Mapping[int, Callable[[], object]]) -> Iterator[None]:
+    """Call the handlers, each in a green thread of its own, when their signals arrive.
+
+    A Python signal handler alone does not wake an idle hub; the wake-up file of the signal
+    module does. Only the main thread can do this.
+    """
+    receiver, sender = _socket.socketpair()
+    receiver.setblocking(False)
+    sender.setblocking(False)
+    previous = {number: signal.signal(number, _ignore) for number in handlers}
+    previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    thread = spawn(_read_signals, receiver, handlers)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous_fd)
+        for number, handler in previous.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        kill(thread)
+        receiver.close()
+        sender.close()
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Take a signal: the wake-up file carries its number."""
+
+
+def _read_signals(receiver: Any, handlers: Mapping[int, Callable[[], object]]) -> None:
+    while True:
+        wait_readable(receiver)
+        with suppress(BlockingIOError):
+            for number in receiver.recv(64):
+                if number in handlers:
+                    spawn(handlers[number])
+
+
+def run_in_native_thread(function: Callable[..., T], *args: Any) -> Event[T]:
+    """Run a function that blocks its thread (a prompt) beside the hub; return its outcome."""
+    outcome: Event[T] = Event()
+    bridge = Bridge()
+
+    def run() -> None:
+        try:
+            value = function(*args)
+        except BaseException as exc:  # the outcome is handed over, whatever it is
+            bridge.post(outcome.fail, exc)
+        else:
+            bridge.post(outcome.set, value)
+        bridge.post(bridge.close)
+
+    _threading.Thread(target=run, daemon=True, name="rpcnode-native").start()
+    return outcome
+
+
+class Bridge:
+    """Carries calls from native threads to the hub's thread.
+
+    An event that is set from another thread never wakes a green thread; a socket does. Make
+    it in the hub's thread.
+    """
+
+    def __init__(self) -> None:
+        self._receiver, self._sender = _socket.socketpair()
+        self._receiver.setblocking(False)
+        self._calls: Any = _queue.SimpleQueue()
+        self._thread = spawn(self._serve)
+
+    def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run `function` in a green thread and wait for it here, in a native thread."""
+        outcome: Any = _queue.SimpleQueue()
+
+        def run() -> None:
+            try:
+                outcome.put((function(*args, **kwargs), None))
+            except BaseException as exc:  # raised again in the thread that asked
+                outcome.put((None, exc))
+
+        self.post(run)
+        value, error = outcome.get()
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return]  # what function returned
+
+    def post(self, function: Callable[..., object], *args: Any) -> None:
+        """Run `function` in a green thread, without waiting for it; from any thread."""
+        self._calls.put((function, args))
+        with suppress(OSError):  # closed: the hub is going away
+            self._sender.send(b"\0")
+
+    def close(self) -> None:
+        """Stop carrying calls."""
+        call_soon(kill, self._thread)
+        self._receiver.close()
+        self._sender.close()
+
+    def _serve(self) -> None:
+        while True:
+            wait_readable(self._receiver)
+            with suppress(BlockingIOError):
+                self._receiver.recv(4096)
+            with suppress(queue.Empty):
+                while True:
+                    function, args = self._calls.get_nowait()
+                    spawn(function, *args)
+
+
+class HubThread:
+    """A native thread with a hub, for green threads beside a main thread that blocks (a prompt).
+
+    Everything they use must be made there: `bridge.call` runs a function there.
+    """
+
+    def __init__(self) -> None:
+        made: Any = _queue.SimpleQueue()
+        self._thread = _threading.Thread(
+            target=self._run, args=(made,), daemon=True, name="rpcnode-hub"
+        )
+        self._thread.start()
+        self.bridge: Bridge = made.get()
+
+    def close(self) -> None:
+        """End the hub, and wait for that; what still runs there is dropped."""
+        self.bridge.post(self._end.set)
+        self._thread.join()
+
+    def _run(self, made: Any) -> None:
+        self._end: Event[None] = Event()
+        bridge = Bridge()
+        made.put(bridge)
+        self._end.wait()
+        bridge.close()

@@ -1,0 +1,212 @@
+"""The configuration keys that rpcnode knows: the one place for their defaults and checks."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_URI = re.compile(r"[A-Za-z][\w.+-]*://")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a value must be: in words, and as a test."""
+
+    expected: str
+    accepts: Callable[[Any], bool]
+
+    def or_null(self) -> "Check":
+        """Return the same check for a key that may be null as well."""
+        accepts = self.accepts
+        return Check(f"{self.expected}, or null", lambda value: value is None or accepts(value))
+
+
+@dataclass(frozen=True)
+class Key:
+    """One configuration key; `unset` are the values that mean its default."""
+
+    name: str
+    default: Any
+    check: Check
+    description: str
+    unset: tuple[Any, ...] = ()
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_count(value: Any) -> bool:
+    return _is_whole(value) and value > 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(map(_is_text, value))
+
+
+def _is_uri(value: Any) -> bool:
+    return isinstance(value, str) and _URI.match(value) is not None
+
+
+def _is_mapping_of_mappings(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(each, Mapping) for each in value.values())
+
+
+FLAG = Check("true or false", lambda value: isinstance(value, bool))
+COUNT = Check("a whole number of at least 1", _is_count)
+WHOLE = Check("a whole number of at least 0", _is_whole)
+SECONDS = Check("a number of seconds above 0", lambda value: _is_number(value) and value > 0)
+DURATION = Check(
+    "a number of seconds of at least 0", lambda value: _is_number(value) and value >= 0
+)
+TEXT = Check("a text", _is_text)
+TEXTS = Check("a list of at least one text", _is_texts)
+URI = Check("a URI such as amqp://user:password@host:5672/vhost", _is_uri)
+MAPPING = Check("a mapping", lambda value: isinstance(value, Mapping))
+MAPPINGS = Check("a mapping of names to mappings", _is_mapping_of_mappings)
+SSL = Check(
+    "true, false or a mapping of SSL options",
+    lambda value: isinstance(value, (bool, Mapping)),
+)
+
+KEYS = (
+    Key(
+        "AMQP_URI",
+        "amqp://guest:guest@localhost:5672//",
+        URI,
+        "Where the broker is; several addresses are separated by `;`. `memory://` is the "
+        "embedded broker.",
+    ),
+    Key(
+        "AMQP_SSL",
+        None,
+        SSL.or_null(),
+        "Encrypt connections to the broker: `true`, or options.",
+    ),
+    Key(
+        "HEARTBEAT",
+        60,
+        DURATION.or_null(),
+        "Seconds between heartbeats on both connections; 0 or `null` turns them off.",
+    ),
+    Key(
+        "LOGIN_METHOD",
+        None,
+        TEXT.or_null(),
+        "PLAIN, AMQPLAIN or EXTERNAL; `null` lets choose.",
+    ),
+    Key(
+        "TRANSPORT_OPTIONS",
+        {},
+        MAPPING,
+        "Options of kombu's transport, as they are.",
+        (None,),
+    ),
+    Key("RPC_EXCHANGE", "nameko-rpc", TEXT, "The exchange of all requests and replies."),
+    Key(
+        "HEADER_PREFIX",
+        "nameko",
+        TEXT,
+        "What the headers that carry context data begin with.",
+    ),
+    Key("SERIALIZER", "json", TEXT, "How what is sent is encoded."),
+    Key(
+        "SERIALIZERS",
+        {},
+        MAPPINGS,
+        "Own serializers: names to `encoder`, `decoder`, `content_type`, `content_encoding`.",
+        (None,),
+    ),
+    Key(
+        "ACCEPT",
+        None,
+        TEXTS.or_null(),
+        "Serializers of messages that are read; `null` means SERIALIZER alone.",
+    ),
+    Key(
+        "MAX_WORKERS",
+        10,
+        COUNT,
+        "How many workers a service runs at once; 0 or `null` means the default.",
+        (None, 0),
+    ),
+    Key(
+        "PREFETCH_COUNT",
+        None,
+        COUNT.or_null(),
+        "How many unacknowledged messages a consumer holds; `null` derives it from the workers.",
+    ),
+    Key(
+        "PARENT_CALLS_TRACKED",
+        10,
+        WHOLE,
+        "How many callers a worker's call stack goes back.",
+    ),
+    Key(
+        "SERVICE_CONTAINER_CLS",
+        None,
+        TEXT.or_null(),
+        "The dotted path of the container class to use; `null` means `ServiceContainer`.",
+    ),
+    Key(
+        "AUTO_DELETE_EVENT_EXCHANGES",
+        False,
+        FLAG,
+        "Let the broker delete event exchanges that nothing is bound to.",
+        (None,),
+    ),
+    Key(
+        "DECLARE_EVENT_EXCHANGES",
+        True,
+        FLAG,
+        "Declare event exchanges; `false` where somebody else does.",
+        (None,),
+    ),
+    Key(
+        "LOGGING",
+        None,
+        MAPPING.or_null(),
+        "Passed to `logging.config.dictConfig` by `rpcnode`.",
+    ),
+    Key(
+        "RPC_TIMEOUT",
+        30,
+        SECONDS.or_null(),
+        "Seconds until a call fails, unless it says otherwise; `null` lets it wait for ever.",
+    ),
+    Key(
+        "RPC_PERSISTENT",
+        False,
+        FLAG,
+        "Let calls and replies survive a restart of the broker.",
+    ),
+    Key(
+        "PUBLISH_TIMEOUT",
+        30,
+        SECONDS,
+        "Seconds that the broker has to confirm a message.",
+    ),
+    Key(
+        "SHUTDOWN_TIMEOUT",
+        30,
+        DURATION,
+        "Seconds that running workers have when it stops.",
+    ),
+    Key(
+        "CLOCK_SKEW",
+        2,
+        DURATION.or_null(),
+        "Seconds that the clocks of two hosts may differ; `null` ignores the caller's clock.",
+    ),
+    Key("DEAD_MAX_LENGTH", 100_000, COUNT, "How many messages a dead queue takes."),
+)

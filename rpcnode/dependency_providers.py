@@ -1,0 +1,5 @@
+"""The configuration as a dependency."""
+
+from rpcnode.extensions.config import Config
+
+__all__ = ["Config"]

@@ -1,0 +1,259 @@
+"""Every exception of rpcnode.
+
+::
+
+    RpcNodeError
+    ├── ConfigurationError              what was written cannot work: exit code 2
+    │   ├── CommandError                a wrong command line
+    │   ├── ExtensionNotFound           (also an AttributeError)
+    │   ├── EventHandlerConfigurationError
+    │   └── UnsupportedByTransport      the broker in use cannot do what a service needs
+    ├── BrokerError
+    │   ├── BrokerRefused               wrong credentials, vhost or arguments: exit code 3
+    │   ├── BrokerUnavailable           nothing was sent: no connection within the time given
+    │   ├── ConnectionLost              something was sent, its outcome is unknown
+    │   ├── PublishTimeout              no confirm within the time given
+    │   ├── PublishRejected             the broker refused the message
+    │   └── UndeliverableMessage        a mandatory message that no queue takes
+    ├── SerializationError
+    │   ├── UnserializableValueError    a value that cannot be sent
+    │   ├── UnserializableHeader        a header that cannot be sent
+    │   └── UndecodableMessage          a message that cannot be read
+    ├── RpcError                        what a caller may see
+    │   ├── UnknownService
+    │   ├── RpcTimeout
+    │   ├── TooBusy
+    │   ├── RemoteError
+    │   └── BadRequest
+    │       ├── MalformedRequest
+    │       ├── MethodNotFound
+    │       ├── IncorrectSignature
+    │       └── ConnectionNotFound
+    ├── ContainerBeingKilled
+    └── ReplyQueueExpiredWithPendingReplies
+
+    DeadlineExceeded (BaseException)    thrown into a method that overran its deadline
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+ExceptionType = TypeVar("ExceptionType", bound=type[BaseException])
+
+
+class RpcNodeError(Exception):
+    """The base of all errors that rpcnode raises."""
+
+
+class ConfigurationError(RpcNodeError):
+    """Raised when a service, an extension or the configuration cannot work as written."""
+
+
+class CommandError(ConfigurationError):
+    """Raised when a command line cannot be carried out."""
+
+
+class ExtensionNotFound(ConfigurationError, AttributeError):
+    """Raised when a name does not belong to an extension of the service."""
+
+
+class EventHandlerConfigurationError(ConfigurationError):
+    """Raised when the options of an event handler contradict each other."""
+
+
+class UnsupportedByTransport(ConfigurationError):
+    """Raised at start when an entrypoint needs what its broker's transport cannot do."""
+
+
+class BrokerError(RpcNodeError):
+    """The base of errors about the message broker."""
+
+
+class BrokerRefused(BrokerError):
+    """Raised when the broker will never accept what was asked: login, vhost, a declaration."""
+
+
+class BrokerUnavailable(BrokerError):
+    """Raised when no connection was there in time; nothing was sent."""
+
+
+class ConnectionLost(BrokerError):
+    """Raised when the connection broke after something was sent: its outcome is unknown."""
+
+
+class PublishTimeout(BrokerError):
+    """Raised when the broker did not confirm a message in time: its outcome is unknown."""
+
+
+class PublishRejected(BrokerError):
+    """Raised when the broker refused a message, for example because a queue is full."""
+
+
+class UndeliverableMessage(BrokerError):
+    """Raised when a mandatory message was returned because no queue takes it."""
+
+
+class SerializationError(RpcNodeError):
+    """The base of errors about encoding and decoding."""
+
+
+class UnserializableValueError(SerializationError):
+    """Raised when a value cannot be encoded.
+
+    `repr_value` is the value's `repr`, or says that it has none.
+    """
+
+    def __init__(self, value: object) -> None:
+        try:
+            self.repr_value = repr(value)
+        except Exception:  # a broken __repr__ must not hide the real error
+            self.repr_value = f"[__repr__ of {type(value).__name__} failed]"
+        super().__init__(self.repr_value)
+
+    @classmethod
+    def from_repr(cls, repr_value: str) -> Self:
+        """Return the error for a value that is known by its `repr` alone."""
+        error = cls(None)
+        error.repr_value = repr_value
+        error.args = (repr_value,)
+        return error
+
+    def __str__(self) -> str:
+        return f"Unserializable value: `{self.repr_value}`"
+
+
+class UnserializableHeader(SerializationError):
+    """Raised when a header's value cannot be encoded, or the headers do not fit into a frame."""
+
+
+class UndecodableMessage(SerializationError):
+    """Raised when a message's content type is not accepted or its body does not parse."""
+
+
+class RpcError(RpcNodeError):
+    """The base of what a remote call raises at its caller.
+
+    `called` is the `service.method` that was called, where the error came from there.
+    """
+
+    called: str | None = None
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"{text} (calling {self.called})" if self.called else text
+
+
+class UnknownService(RpcError):
+    """Raised when a call's service has no queue: nobody ever hosted it."""
+
+    def __init__(self, service_name: str, method_name: str | None = None) -> None:
+        self._service_name = service_name
+        self.method_name = method_name
+        super().__init__(service_name, *([] if method_name is None else [method_name]))
+
+    def __str__(self) -> str:
+        text = f"Unknown service `{self._service_name}`"
+        text = f"{text} (calling {self.method_name})" if self.method_name else text
+        return f"{text} (calling {self.called})" if self.called else text
+
+
+class RpcTimeout(RpcError):
+    """Raised when no reply came within a call's timeout."""
+
+
+class TooBusy(RpcError):
+    """Raised when the service has no room for the call now; it was not run."""
+
+
+class RemoteError(RpcError):
+    """Raised when a remote method failed with an exception that is not registered here.
+
+    `exc_type` is the name of the remote class, `value` the text of the exception; `exc_path`
+    and `exc_args` are what came with it, so that it can be passed on as it is.
+    """
+
+    def __init__(
+        self,
+        exc_type: str | None = None,
+        value: Any = "",
+        *,
+        exc_path: str = "",
+        exc_args: list[Any] | None = None,
+        called: str | None = None,
+    ) -> None:
+        self.exc_type = exc_type
+        self.value = value
+        self.exc_path = exc_path
+        self.exc_args = [] if exc_args is None else exc_args
+        self.called = called
+        super().__init__(f"{exc_type} {value}")
+
+
+class BadRequest(RpcError):
+    """The base of errors that are the caller's fault."""
+
+
+class MalformedRequest(BadRequest):
+    """Raised when a request lacks `args` or `kwargs`, or cannot be read."""
+
+
+class MethodNotFound(BadRequest):
+    """Raised when the service has no such method."""
+
+
+class IncorrectSignature(BadRequest):
+    """Raised when the arguments do not fit the method."""
+
+
+class ConnectionNotFound(BadRequest):
+    """Raised when a WebSocket is not (or no longer) connected."""
+
+
+class ContainerBeingKilled(RpcNodeError):
+    """Raised when a worker is asked of a container that is being killed."""
+
+
+class ReplyQueueExpiredWithPendingReplies(RpcNodeError):
+    """Raised when the broker dropped the reply queue while calls were waiting."""
+
+
+class DeadlineExceeded(BaseException):
+    """Thrown into a method that runs past its deadline.
+
+    It is no `Exception`, so that neither `except Exception` nor a connection pool swallows it.
+    """
+
+
+def get_module_path(exc_type: type[BaseException]) -> str:
+    """Return `module.Class`, the identity of an exception class on the wire."""
+    module = inspect.getmodule(exc_type)
+    name = exc_type.__module__ if module is None else module.__name__
+    return f"{name}.{exc_type.__name__}"
+
+
+# The registry of remote exceptions: what may be rebuilt from an error object. It is module
+# state because Nameko's users register classes with a decorator, at import.
+registry: dict[str, Callable[..., BaseException]] = {}
+
+
+def deserialize_to_instance(exc_type: ExceptionType) -> ExceptionType:
+    """Register an exception class, so that a remote one arrives as itself (a decorator)."""
+    registry[get_module_path(exc_type)] = exc_type
+    return exc_type
+
+
+_WIRE_PREFIX = "nameko.exceptions."
+_OURS: tuple[type[RpcNodeError], ...] = (
+    MalformedRequest,
+    MethodNotFound,
+    IncorrectSignature,
+    UnknownService,
+    TooBusy,
+    RpcTimeout,
+)
+for _exc_type in _OURS:
+    registry[f"{_WIRE_PREFIX}{_exc_type.__name__}"] = _exc_type
+    registry[f"rpcnode.exceptions.{_exc_type.__name__}"] = _exc_type
+for _module in (_WIRE_PREFIX, "rpcnode.exceptions."):
+    registry[f"{_module}UnserializableValueError"] = UnserializableValueError.from_repr

@@ -1,0 +1,181 @@
+"""The container's connection to its broker, and what extensions do with it."""
+
+import logging
+import time
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from rpcnode.amqp.connection import SharedConnection
+from rpcnode.amqp.consumer import Consumer, abandon, declare
+from rpcnode.amqp.message import PERSISTENT, Delivery, MessageIds, Outgoing
+from rpcnode.amqp.publisher import Outbox, Publisher
+from rpcnode.amqp.settings import BrokerSettings
+from rpcnode.concurrency import spawn
+from rpcnode.context import WorkerContext, context_from_headers, headers_from_context
+from rpcnode.exceptions import BrokerError, UnsupportedByTransport
+from rpcnode.extensions.base import SharedExtension
+from rpcnode.extensions.deadletters import DeadLetters
+from rpcnode.extensions.intake import Intake
+from rpcnode.serialization import Serialization, Serializer
+
+logger = logging.getLogger(__name__)
+
+RPC = "requests and replies"  # publishers are known by what they are for
+DEAD = "dead letters"
+CONFIRM_GRACE = 3.0  # seconds that a stopping container waits for the last confirms
+
+
+class Messaging(SharedExtension):
+    """The one way of a container's extensions to the broker; the runner's containers share it.
+
+    - `serialization`: how payloads become bytes.
+    - `intake`: the way of deliveries to lanes; `dead_letters`: where failed ones end.
+    - `outbox`: publishes replies until they are confirmed.
+    """
+
+    def setup(self) -> None:
+        """Connect, however long that takes; BrokerRefused when the broker never lets us in."""
+        config = self.container.config
+        self.settings = settings_from(config)
+        self.serialization = Serialization.from_config(config)
+        self.publish_timeout: float = config["PUBLISH_TIMEOUT"]
+        self.intake = Intake()
+        self._prefix: str = config["HEADER_PREFIX"]
+        self._ids = MessageIds()
+        self._consumers: list[Consumer] = []
+        self._publishers: dict[Hashable, Publisher] = {}
+        self._declared: dict[tuple[type, str], Any] = {}
+        self._resource = ("broker", self.settings.uri)
+        self.connection: SharedConnection = self.container.resources.acquire(
+            self._resource, lambda: SharedConnection(self.settings)
+        )
+        self._is_acquired = True
+        self.outbox = Outbox(self.publisher(RPC), self.connection.publishing)
+        self.dead_letters = DeadLetters(self, config["DEAD_MAX_LENGTH"])
+        self.connection.consuming.on_connected.append(self._declare_again)
+        self.connection.open()
+
+    _is_acquired = False
+
+    def stop(self) -> None:
+        """Wait for the last confirms, close our channels, and let go of the connection."""
+        self.outbox.wait_idle(CONFIRM_GRACE)
+        self._close()
+
+    def kill(self) -> None:
+        """Let go of everything, without waiting."""
+        spawn(self._close)
+
+    def _close(self) -> None:
+        if not self._is_acquired:
+            return
+        self._is_acquired = False
+        self.connection.consuming.on_connected.remove(self._declare_again)
+        for consumer in self._consumers:
+            consumer.close()
+        for publisher in self._publishers.values():
+            publisher.close()
+        self.container.resources.release(self._resource)
+
+    def require(self, label: str, *capabilities: str) -> None:
+        """Raise UnsupportedByTransport when the transport lacks what `label` needs."""
+        missing = self.settings.capabilities.missing(*capabilities)
+        if missing:
+            raise UnsupportedByTransport(
+                f"{label} needs {', '.join(missing)}, which the transport of "
+                f"{self.settings.safe_uri} does not have; amqp:// and memory:// do"
+            )
+
+    def consume(
+        self, make_queue: Callable[[], Any], handler: Callable[[Delivery], object], **options: Any
+    ) -> Consumer:
+        """Return a consumer that is closed with this; see `amqp.consumer.Consumer`."""
+        consumer = Consumer(
+            self.connection.consuming, make_queue, handler, self.container.observers, **options
+        )
+        self._consumers.append(consumer)
+        return consumer
+
+    def publisher(self, purpose: Hashable) -> Publisher:
+        """Return the publisher for a purpose, with a channel of its own: the same one each time.
+
+        One bad publish closes its channel and fails all neighbours on it, so that purposes
+        that have nothing to do with each other should not share one.
+        """
+        publisher = self._publishers.get(purpose)
+        if publisher is None:
+            publisher = Publisher(self.connection.publishing, self.container.observers)
+            self._publishers[purpose] = publisher
+        return publisher
+
+    def declare(self, *entities: Any) -> None:
+        """Declare exchanges and queues, now and again on every later connection.
+
+        Raises BrokerRefused when one exists with other arguments.
+        """
+        new = [each for each in entities if each.name and _key(each) not in self._declared]
+        if new:
+            self.declare_once(*new)
+            self._declared.update({_key(each): each for each in new})
+
+    def declare_once(self, *entities: Any, timeout: float | None = None) -> None:
+        """Declare exchanges and queues on a channel that is thrown away."""
+        channel = self.connection.consuming.channel(timeout)
+        try:
+            declare(channel, *entities)
+        finally:
+            abandon(channel)
+
+    def outgoing(
+        self, exchange: str, routing_key: str, payload: Any, serializer: Serializer | None = None
+    ) -> Outgoing:
+        """Return a persistent message for `payload`; raise UnserializableValueError."""
+        serializer = serializer or self.serialization.default
+        return self.outgoing_body(exchange, routing_key, serializer.encode(payload), serializer)
+
+    def outgoing_body(
+        self, exchange: str, routing_key: str, body: bytes, serializer: Serializer
+    ) -> Outgoing:
+        """Return a persistent message for a payload that is encoded already."""
+        properties = {
+            "content_type": serializer.content_type,
+            "content_encoding": serializer.content_encoding,
+            "delivery_mode": PERSISTENT,
+            "message_id": self._ids.next(),
+            "timestamp": int(time.time()),
+            "app_id": self.container.service_name,
+        }
+        return Outgoing(exchange, routing_key, body, properties)
+
+    def headers_of(self, worker_ctx: WorkerContext) -> dict[str, Any]:
+        """Return the context data of a worker as headers."""
+        return headers_from_context(worker_ctx.data, self._prefix)
+
+    def context_of(self, headers: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the context data in the headers of a message."""
+        return context_from_headers(headers, self._prefix)
+
+    def _declare_again(self) -> None:
+        if self._declared:
+            spawn(self._declare_all)
+
+    def _declare_all(self) -> None:
+        try:
+            self.declare_once(*self._declared.values())
+        except BrokerError as exc:
+            logger.error("declaring on the new connection: %s", exc)
+
+
+def _key(entity: Any) -> tuple[type, str]:
+    return type(entity), entity.name
+
+
+def settings_from(config: Mapping[str, Any]) -> BrokerSettings:
+    """Return where the configuration says that the broker is."""
+    return BrokerSettings(
+        uri=config["AMQP_URI"],
+        heartbeat=config["HEARTBEAT"],
+        ssl=config["AMQP_SSL"],
+        login_method=config["LOGIN_METHOD"],
+        transport_options=config["TRANSPORT_OPTIONS"],
+    )

@@ -1,0 +1,165 @@
+"""The pytest plugin: it hosts services for a test, and gives it a broker of its own.
+
+It is loaded into every run of pytest on the machine, so it does nothing until a fixture is
+used, and lies outside `rpcnode.testing`, whose helpers need more than that. What a fixture
+needs is imported in it: the user's `conftest.py` must have patched before.
+"""
+
+# ruff: noqa: PLC0415 (imports in functions: see above)
+
+import logging
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from rpcnode.containers import ServiceContainer
+    from rpcnode.runners import ServiceRunner
+
+logger = logging.getLogger(__name__)
+
+URI_VARIABLE = "RPCNODE_TEST_AMQP_URI"
+API_URI_VARIABLE = "RPCNODE_TEST_API_URI"
+DEFAULT_URI = "amqp://guest:guest@localhost:5672/"
+WAYS_OUT = (
+    f"start a RabbitMQ there, name another one (--amqp-uri, or {URI_VARIABLE} in the environment), "
+    "or test on the embedded broker: `memory_config` instead of `rabbit_config`"
+)
+API_WAYS_OUT = (
+    f"name another one (--rabbit-api-uri, or {API_URI_VARIABLE} in the environment), or none: "
+    "without it, tests use the virtual host of the AMQP URI"
+)
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the options that tell where RabbitMQ is."""
+    if find_spec("nameko") is not None and not pluginmanager.is_blocked("pytest_nameko"):
+        return  # its plugin brings the same options; a second one would end pytest
+    group = parser.getgroup("rpcnode", "rpcnode: services under test")
+    group.addoption(
+        "--amqp-uri",
+        "--rabbit-amqp-uri",
+        dest="RABBIT_AMQP_URI",
+        metavar="URI",
+        help=f"RabbitMQ for rabbit_config (default: {URI_VARIABLE}, else {DEFAULT_URI})",
+    )
+    group.addoption(
+        "--rabbit-api-uri",
+        dest="RABBIT_API_URI",
+        metavar="URI",
+        help="its management HTTP API, for a virtual host per test "
+        f"(default: {API_URI_VARIABLE}, else port 15672 of the same host if it answers)",
+    )
+
+
+@pytest.fixture
+def container_factory(
+    _rpcnode_cleanup: ExitStack,
+) -> Callable[..., "ServiceContainer"]:
+    """Return a function that makes containers: `container_factory(service_cls, config)`.
+
+    The test starts them; they are killed after it.
+    """
+    from rpcnode.containers import get_container_cls
+
+    def make(service_cls: type, config: Mapping[str, Any] | None = None) -> "ServiceContainer":
+        container = get_container_cls(config)(service_cls, config)
+        _rpcnode_cleanup.callback(_quietly, container.kill)
+        return container
+
+    return make
+
+
+@pytest.fixture
+def runner_factory(_rpcnode_cleanup: ExitStack) -> Callable[..., "ServiceRunner"]:
+    """Return a function that makes runners: `runner_factory(config, *services)`.
+
+    The configuration may be left out. The test starts them; they are killed after it.
+    """
+    from rpcnode.runners import ServiceRunner
+
+    def make(*config_and_services: Any) -> "ServiceRunner":
+        first, *others = config_and_services or (None,)
+        config, services = (None, [first, *others]) if isinstance(first, type) else (first, others)
+        runner = ServiceRunner(config)
+        for service_cls in services:
+            runner.add_service(service_cls)
+        _rpcnode_cleanup.callback(_quietly, runner.kill)
+        return runner
+
+    return make
+
+
+@pytest.fixture
+def memory_config(_rpcnode_cleanup: ExitStack) -> dict[str, Any]:
+    """Return a configuration with an embedded broker that no other test uses."""
+    from rpcnode.amqp.memory import reset
+
+    uri = f"memory://test-{secrets.token_hex(8)}"
+    _rpcnode_cleanup.callback(_quietly, reset, uri)
+    return {"AMQP_URI": uri}
+
+
+@pytest.fixture(scope="session")
+def rabbit_uri(pytestconfig: pytest.Config) -> str:
+    """Return the AMQP URI of the RabbitMQ to test with; override it as you like."""
+    given: str | None = pytestconfig.getoption("RABBIT_AMQP_URI", None)
+    return given or os.environ.get(URI_VARIABLE) or DEFAULT_URI
+
+
+@pytest.fixture(scope="session")
+def rabbit_api_uri(pytestconfig: pytest.Config, rabbit_uri: str) -> str | None:
+    """Return the URI of its management API, None where there is none; override it as you like."""
+    from rpcnode.testing.rabbit import find_api
+
+    given: str | None = pytestconfig.getoption("RABBIT_API_URI", None)
+    return given or os.environ.get(API_URI_VARIABLE) or find_api(rabbit_uri)
+
+
+@pytest.fixture
+def rabbit_config(
+    rabbit_uri: str, rabbit_api_uri: str | None, _rpcnode_cleanup: ExitStack
+) -> dict[str, Any]:
+    """Return a configuration with a RabbitMQ, and a virtual host that no other test uses.
+
+    Without a management API it is the virtual host of the AMQP URI.
+    """
+    from rpcnode.exceptions import BrokerError
+    from rpcnode.testing.rabbit import check_reachable, make_vhost
+
+    try:
+        check_reachable(rabbit_uri)
+    except BrokerError as exc:
+        raise _failure(f"{exc}; {WAYS_OUT}") from None
+    if rabbit_api_uri is None:
+        return {"AMQP_URI": rabbit_uri}
+    try:
+        uri, delete = make_vhost(rabbit_uri, rabbit_api_uri)
+    except BrokerError as exc:
+        raise _failure(f"{exc}; {API_WAYS_OUT}") from None
+    _rpcnode_cleanup.callback(_quietly, delete)
+    return {"AMQP_URI": uri}
+
+
+@pytest.fixture
+def _rpcnode_cleanup() -> Iterator[ExitStack]:
+    # One stack for all fixtures: what uses a broker was made after it, whatever the order of the
+    # fixtures in the test's signature, and so ends before it.
+    with ExitStack() as stack:
+        yield stack
+
+
+def _failure(text: str) -> BaseException:
+    return pytest.fail.Exception(text, pytrace=False)
+
+
+def _quietly(end: Callable[..., object], *args: Any) -> None:
+    try:
+        end(*args)
+    except Exception:  # the test has its outcome; the other things must end as well
+        logger.warning("the cleanup after a test failed", exc_info=True)

@@ -1,0 +1,273 @@
+"""What travels in a message: payloads <-> bytes, exceptions <-> error objects.
+
+The error object is Nameko's; `docs/protocol.md` shows it.
+"""
+
+import json
+import pydoc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from kombu import compression
+from kombu.utils.json import JSONEncoder as KombuEncoder
+from kombu.utils.json import object_hook as kombu_hook
+
+from rpcnode.exceptions import (
+    ConfigurationError,
+    DeadlineExceeded,
+    RemoteError,
+    RpcTimeout,
+    UndecodableMessage,
+    UnserializableValueError,
+    get_module_path,
+    registry,
+)
+
+try:
+    import msgpack
+except ImportError:  # the extra is not installed
+    msgpack = None
+
+BINARY = "binary"
+OWN_MODULE = "rpcnode.exceptions."
+WIRE_MODULE = "nameko.exceptions."
+
+
+@dataclass(frozen=True, slots=True)
+class Serializer:
+    """One way to turn payloads into bytes, under a name and a content type.
+
+    A `content_encoding` other than "binary" names the character set: then `to_data` returns
+    text and `from_data` gets text.
+    """
+
+    name: str
+    content_type: str
+    content_encoding: str
+    to_data: Callable[[Any], str | bytes]
+    from_data: Callable[[Any], Any]
+
+    def encode(self, value: Any) -> bytes:
+        """Return `value` in bytes; raise UnserializableValueError when it has none."""
+        try:
+            data = self.to_data(value)
+            return data if isinstance(data, bytes) else data.encode(self.content_encoding)
+        except Exception as exc:  # serializers raise what they like
+            raise UnserializableValueError(value) from exc
+
+    def decode(self, body: bytes, encoding: str | None = None) -> Any:
+        """Return the value in `body`; raise UndecodableMessage when there is none.
+
+        `encoding` is the message's own content encoding, where it has one.
+        """
+        charset = self.content_encoding if encoding is None else encoding
+        try:
+            return self.from_data(body if self.content_encoding == BINARY else body.decode(charset))
+        except Exception as exc:  # deserializers raise what they like
+            raise UndecodableMessage(f"the body is not {self.name}: {exc}") from exc
+
+
+class Serialization:
+    """The serializers of one container: one to send with, and those it accepts.
+
+    Raises ConfigurationError for a name that nothing is known by.
+    """
+
+    def __init__(
+        self, default: Serializer, accepted: list[Serializer], known: Mapping[str, Serializer]
+    ) -> None:
+        self.default = default
+        self._accepted = {each.content_type: each for each in accepted}
+        self._known = known
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return what SERIALIZER, SERIALIZERS and ACCEPT ask for."""
+        known = {**_built_in(), **_configured(config["SERIALIZERS"])}
+        name = config["SERIALIZER"]
+        accepted = config["ACCEPT"] or [name]
+        return cls(_find(name, known), [_find(each, known) for each in accepted], known)
+
+    def named(self, name: str | None) -> Serializer:
+        """Return the serializer of that name, the default one for None.
+
+        Raises ConfigurationError when there is none.
+        """
+        return self.default if name is None else _find(name, self._known)
+
+    def of(self, properties: Mapping[str, Any]) -> Serializer:
+        """Return the serializer of a message; one without a content type has the default's.
+
+        Raises UndecodableMessage when its content type is not accepted.
+        """
+        content_type = properties.get("content_type")
+        if not content_type:
+            return self.default
+        try:
+            return self._accepted[content_type]
+        except KeyError:
+            raise UndecodableMessage(
+                f"content type {content_type!r} is not accepted, only {', '.join(self._accepted)}"
+            ) from None
+
+    def for_reply(self, properties: Mapping[str, Any]) -> Serializer:
+        """Return the serializer that the sender of a message will understand."""
+        return self._accepted.get(properties.get("content_type") or "", self.default)
+
+    def decode(self, body: bytes, properties: Mapping[str, Any], headers: Mapping[str, Any]) -> Any:
+        """Return the payload of a message; raise UndecodableMessage when it cannot be read."""
+        serializer = self.of(properties)
+        if "compression" in headers:
+            body = _decompressed(body, headers["compression"])
+        return serializer.decode(body, properties.get("content_encoding"))
+
+
+def compress(body: bytes, kind: str) -> tuple[bytes, str]:
+    """Return a body compressed with `kind` (zlib, bzip2, lzma), and what the header says then.
+
+    Raises ConfigurationError for a kind that is not known.
+    """
+    try:
+        compressed, header = compression.compress(body, kind)
+    except KeyError:
+        raise ConfigurationError(f"there is no compression {kind!r}") from None
+    return compressed, header
+
+
+def _decompressed(body: bytes, kind: Any) -> bytes:
+    try:
+        return compression.decompress(body, kind)  # type: ignore[no-any-return]  # kombu is untyped
+    except Exception as exc:  # an unknown kind, or a body that is something else
+        raise UndecodableMessage(f"the body cannot be decompressed ({kind!r}): {exc}") from exc
+
+
+# kombu's encoder knows dates, decimals, UUIDs and bytes; peers with kombu read them back.
+_to_json = json.JSONEncoder(separators=(",", ":"), default=KombuEncoder().default).encode
+
+
+def _from_json(text: str) -> Any:
+    # The hook costs a call for each object, and few messages have anything for it.
+    if '"__type__"' in text:
+        return json.loads(text, object_hook=_revived)
+    return json.loads(text)
+
+
+def _revived(value: dict[str, Any]) -> Any:
+    try:
+        return kombu_hook(value)
+    except Exception:  # a user's own object that happens to have these two keys
+        return value
+
+
+def _built_in() -> dict[str, Serializer]:
+    serializers = [Serializer("json", "application/json", "utf-8", _to_json, _from_json)]
+    if msgpack is not None:
+        serializers.append(
+            Serializer("msgpack", "application/x-msgpack", BINARY, msgpack.packb, msgpack.unpackb)
+        )
+    return {each.name: each for each in serializers}
+
+
+def _configured(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Serializer]:
+    return {name: _from_entry(name, entry) for name, entry in entries.items()}
+
+
+def _from_entry(name: str, entry: Mapping[str, Any]) -> Serializer:
+    try:
+        return Serializer(
+            name,
+            str(entry["content_type"]),
+            str(entry.get("content_encoding", "utf-8")),
+            _function(name, entry["encoder"]),
+            _function(name, entry["decoder"]),
+        )
+    except KeyError as exc:
+        raise ConfigurationError(f"SERIALIZERS: {name!r} lacks {exc}") from exc
+
+
+def _function(name: str, path: Any) -> Callable[[Any], Any]:
+    function: Any = pydoc.locate(path) if isinstance(path, str) else path
+    if not callable(function):
+        raise ConfigurationError(f"SERIALIZERS: {name!r}: there is no function {path!r}")
+    return function  # type: ignore[no-any-return]  # it was asked whether it is callable
+
+
+def _find(name: str, known: Mapping[str, Serializer]) -> Serializer:
+    if name in known:
+        return known[name]
+    hint = ""
+    if name == "msgpack":
+        hint = ": install rpcnode[msgpack]"
+    elif name == "pickle":
+        hint = ": pickle runs whatever a sender likes, and is not offered"
+    raise ConfigurationError(f"there is no serializer {name!r}, only {', '.join(known)}{hint}")
+
+
+def serialize(exc: BaseException) -> dict[str, Any]:
+    """Return the error object of an exception."""
+    if isinstance(exc, RemoteError):
+        # It comes from further away: its first class matters, not the hop.
+        return _error_object(exc.exc_type or "", exc.exc_path, exc.exc_args, exc.value)
+    if isinstance(exc, DeadlineExceeded):
+        exc = RpcTimeout(*exc.args)
+    path = get_module_path(type(exc))
+    if path.startswith(OWN_MODULE):
+        path = WIRE_MODULE + path.removeprefix(OWN_MODULE)
+    return _error_object(type(exc).__name__, path, list(exc.args), exc)
+
+
+def _error_object(exc_type: str, exc_path: str, exc_args: list[Any], value: Any) -> dict[str, Any]:
+    return {
+        "exc_type": exc_type,
+        "exc_path": exc_path,
+        "exc_args": safe_for_serialization(exc_args),
+        "value": safe_for_serialization(value),
+    }
+
+
+def safe_for_serialization(value: Any) -> Any:
+    """Return `value` as texts, and dicts and lists of texts; what has no text says so."""
+    try:
+        return _as_texts(value)
+    except Exception:  # whatever a user's class does: the error must arrive
+        return "[__unicode__ failed]"
+
+
+def _as_texts(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): safe_for_serialization(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [safe_for_serialization(each) for each in value]
+    return str(value)
+
+
+def deserialize(error: Any, called: str) -> BaseException:
+    """Return the exception of an error object, whatever that is; `called` is the method.
+
+    It is of its own class only if that is registered here; nothing is looked up by a name that
+    came over the wire but in this registry.
+    """
+    if not isinstance(error, Mapping):
+        return RemoteError(None, safe_for_serialization(error), called=called)
+    path, args = error.get("exc_path"), error.get("exc_args")
+    args = args if isinstance(args, list) else []
+    make = registry.get(path) if isinstance(path, str) else None
+    exc = None if make is None else _made(make, args)
+    if exc is None:
+        exc_type, value = error.get("exc_type"), error.get("value", "")
+        exc = RemoteError(str(exc_type), value, exc_path=str(path or ""), exc_args=args)
+    if hasattr(exc, "called"):
+        exc.called = called
+    else:
+        exc.add_note(f"raised by {called}")
+    return exc
+
+
+def _made(make: Callable[..., BaseException], args: list[Any]) -> BaseException | None:
+    try:
+        return make(*args)
+    except Exception:  # its constructor wants other arguments: RemoteError says what is known
+        return None

@@ -1,0 +1,1 @@
+"""The tests of rpcnode: they mirror its tree, file by file."""

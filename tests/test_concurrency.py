@@ -1,0 +1,357 @@
+"""Green threads and all that waits."""
+
+import contextvars
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rpcnode.concurrency import (
+    Bridge,
+    Event,
+    GreenletExit,
+    Timeout,
+    call_later,
+    call_soon,
+    kill,
+    run_in_native_thread,
+    sleep,
+    spawn,
+    wait_readable,
+)
+
+
+def settle():
+    for _ in range(3):
+        sleep()
+
+
+def python(program, **options):
+    """Run a program in a process of its own, that nobody patched."""
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, **options
+    )
+
+
+def test_green_thread_returns_what_its_function_returns():
+    assert spawn(divmod, 7, 2).wait() == (3, 1)
+
+
+def test_green_thread_raises_what_its_function_raises_and_logs_it(caplog):
+    def fail():
+        raise ValueError("inside")
+
+    with caplog.at_level(logging.ERROR), pytest.raises(ValueError, match="inside"):
+        spawn(fail).wait()
+
+    assert "ValueError: inside" in caplog.text
+
+
+def test_exit_in_a_green_thread_does_not_end_the_process(caplog):
+    def leave():
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        spawn(leave).wait()
+
+    assert spawn(int).wait() == 0
+
+
+def test_spawn_does_not_switch():
+    log = []
+
+    spawn(log.append, 1)
+
+    assert log == []
+    settle()
+    assert log == [1]
+
+
+def test_context_is_copied_when_a_green_thread_is_spawned():
+    variable, seen = contextvars.ContextVar("variable"), []
+
+    def inner():
+        seen.append(variable.get())
+        variable.set("inner")
+
+    variable.set("outer")
+    thread = spawn(inner)
+    variable.set("later")
+    thread.wait()
+
+    assert seen == ["outer"]
+    assert variable.get() == "later"
+
+
+def test_killed_green_thread_ends_with_greenlet_exit_quietly(caplog):
+    thread = spawn(Event().wait)
+    settle()
+
+    kill(thread)
+
+    with pytest.raises(GreenletExit):
+        thread.wait()
+    assert caplog.records == []
+
+
+def test_green_thread_that_is_killed_before_it_begins_never_runs():
+    log, ended = [], []
+    thread = spawn(log.append, 1)
+    thread.link(ended.append)
+
+    kill(thread)
+    settle()
+
+    assert log == []
+    assert ended == [thread]
+
+
+def test_killing_a_finished_green_thread_does_nothing():
+    thread = spawn(int)
+    thread.wait()
+
+    kill(thread)
+
+    assert thread.wait() == 0
+
+
+def test_kill_throws_what_it_is_given():
+    thread = spawn(Event().wait)
+    settle()
+
+    kill(thread, OSError("thrown"))
+
+    with pytest.raises(OSError, match="thrown"):
+        thread.wait()
+
+
+def test_calls_soon_are_made_in_order_from_the_hub():
+    log = []
+
+    call_soon(log.append, 1)
+    call_soon(log.append, 2)
+    assert log == []
+    settle()
+
+    assert log == [1, 2]
+
+
+def test_failing_call_keeps_no_other_from_being_made(caplog):
+    log = []
+
+    call_soon(lambda: 1 / 0)
+    call_soon(log.append, 2)
+    settle()
+
+    assert log == [2]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_call_that_asks_for_another_lets_sockets_have_their_turn():
+    log, (reader, writer) = [], os.pipe()
+
+    def again():
+        if "read" not in log:
+            log.append("again")
+            call_soon(again)
+
+    def read():
+        wait_readable(reader)
+        log.append("read")
+
+    thread = spawn(read)
+    settle()
+    os.write(writer, b"x")
+    call_soon(again)
+    with Timeout(5):
+        thread.wait()
+
+    assert log[-1] == "read"
+
+
+def test_call_later_is_made_after_its_time_unless_it_is_cancelled():
+    log, done = [], Event()
+    begin = time.monotonic()
+
+    call_later(0.01, log.append, "cancelled").cancel()
+    call_later(0.02, done.set)
+
+    assert done.wait(5)
+    assert time.monotonic() - begin >= 0.02
+    assert log == []
+
+
+def test_event_gives_its_value_to_all_who_wait():
+    event = Event()
+    waiters = [spawn(lambda: event.wait() and event.result()) for _ in range(3)]
+    settle()
+
+    assert not event.is_set()
+    event.set("value")
+
+    assert [waiter.wait() for waiter in waiters] == ["value"] * 3
+    assert event.is_set()
+
+
+def test_event_gives_its_error_to_all_who_ask_for_the_result():
+    event = Event()
+    event.fail(OSError("broken"))
+
+    assert event.wait() is True
+    for _ in range(2):
+        with pytest.raises(OSError, match="broken"):
+            event.result()
+
+
+@pytest.mark.parametrize("first", [lambda event: event.set(1), lambda event: event.fail(OSError())])
+def test_event_is_set_once(first):
+    event = Event()
+
+    assert first(event) is True
+    assert event.set(2) is False
+    assert event.fail(ValueError()) is False
+
+
+def test_waiting_for_an_event_ends_after_its_time():
+    event, begin = Event(), time.monotonic()
+
+    assert event.wait(0.01) is False
+    assert event.wait(0) is False
+    assert time.monotonic() - begin >= 0.01
+
+
+def test_event_that_is_set_wakes_nobody_who_gave_up():
+    event, log = Event(), []
+
+    def wait_for_another():
+        event.wait(0.01)
+        sleep(0.02)
+        log.append(time.monotonic())
+
+    begin = time.monotonic()
+    thread = spawn(wait_for_another)
+    call_later(0.01, event.set)
+    call_later(0.015, event.set)
+    thread.wait()
+
+    assert log[0] - begin >= 0.03
+
+
+def test_killed_waiter_is_forgotten():
+    event = Event()
+    thread = spawn(event.wait)
+    settle()
+    kill(thread)
+
+    event.set()
+    settle()
+
+    assert thread.dead
+
+
+def test_native_thread_hands_its_outcome_over():
+    good = run_in_native_thread(threading.get_native_id)
+    bad = run_in_native_thread(int, "x")
+
+    assert good.wait(5)
+    assert good.result() != threading.get_native_id()
+    assert bad.wait(5)
+    with pytest.raises(ValueError, match="invalid literal"):
+        bad.result()
+
+
+def test_hub_goes_on_while_a_native_thread_blocks():
+    program = """
+import time
+from rpcnode.concurrency import run_in_native_thread, sleep
+outcome = run_in_native_thread(time.sleep, .2)
+ticks = 0
+while not outcome.is_set():
+    sleep(.01)
+    ticks += 1
+print(ticks)
+"""
+
+    assert int(python(program).stdout) >= 10
+
+
+def test_bridge_carries_calls_to_the_hub_and_their_outcome_back():
+    bridge = Bridge()
+
+    def ask():
+        with pytest.raises(ZeroDivisionError):
+            bridge.call(lambda: 1 / 0)
+        return bridge.call(divmod, 7, 2)
+
+    outcome = run_in_native_thread(ask)
+
+    assert outcome.wait(5)
+    assert outcome.result() == (3, 1)
+    bridge.close()
+
+
+def test_closed_bridge_takes_posts_without_an_error():
+    bridge = Bridge()
+    bridge.close()
+
+    bridge.post(print)
+    settle()
+
+
+SIGNALS = """
+import os, signal, sys
+from rpcnode.concurrency import Event, on_signals
+stop = Event()
+before = signal.getsignal(signal.SIGTERM)
+with on_signals({signal.SIGTERM: lambda: stop.set("stopped")}):
+    print("ready", flush=True)
+    stop.wait()
+assert signal.getsignal(signal.SIGTERM) is before
+print(stop.result())
+"""
+
+
+def wait_until_asleep(process_id):
+    """Wait until the kernel says that the process waits for something."""
+    end = time.monotonic() + 5
+    while Path(f"/proc/{process_id}/stat").read_text().rpartition(") ")[2][0] != "S":
+        assert time.monotonic() < end, "it does not sleep"
+        sleep(0.002)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only /proc shows that a process is idle")
+def test_signal_wakes_an_idle_hub():
+    with subprocess.Popen([sys.executable, "-c", SIGNALS], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        wait_until_asleep(process.pid)
+
+        begin = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=5)
+
+    assert output == b"stopped\n"
+    assert process.returncode == 0
+    assert time.monotonic() - begin < 2
+
+
+def test_nothing_is_patched_unless_asked_for():
+    program = """
+import socket, time
+before = socket.socket, time.sleep
+from rpcnode import concurrency
+assert (socket.socket, time.sleep) == before
+assert not concurrency.is_patched()
+concurrency.monkey_patch()
+assert concurrency.is_patched()
+"""
+
+    result = python(program, env={**os.environ, "PYTHONWARNINGS": "error"})
+
+    assert result.stderr == ""
+    assert result.returncode == 0

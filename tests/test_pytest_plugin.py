@@ -1,0 +1,330 @@
+"""The pytest plugin, as a user's run of pytest sees it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from rpcnode.testing.utils import find_free_port
+
+ROOT = Path(__file__).parent.parent
+HOSTED = """
+    from rpcnode.events import EventDispatcher, event_handler
+    from rpcnode.rpc import RpcProxy, rpc
+    from rpcnode.testing import entrypoint_hook, entrypoint_waiter
+
+    class Stock:
+        name = "stock"
+
+        @rpc
+        def reserve(self, sku):
+            return f"one {sku}"
+
+    class Orders:
+        name = "orders"
+        stock = RpcProxy("stock")
+        dispatch = EventDispatcher()
+
+        @rpc
+        def place(self, sku):
+            self.dispatch("placed", self.stock.reserve(sku))
+
+    class Mailer:
+        name = "mailer"
+
+        @event_handler("orders", "placed")
+        def send(self, payload):
+            return payload
+
+    def check(runner, patched):
+        from rpcnode.concurrency import is_patched
+
+        runner.start()
+        orders, mailer = runner.service_map["orders"], runner.service_map["mailer"]
+        with entrypoint_waiter(mailer, "send", timeout=10) as mail:
+            with entrypoint_hook(orders, "place", timeout=10) as place:
+                place("plum")
+        assert mail.get() == "one plum"
+        assert is_patched() == patched
+"""
+
+
+@pytest.fixture
+def run_pytest(tmp_path):
+    """Return a function that runs a test file in a process of its own and returns the output.
+
+    Nothing is patched there; the exit code must be the one given.
+    """
+
+    def run(source, *options, code=0, conftest="", **environment):
+        (tmp_path / "test_it.py").write_text(dedent(source))
+        (tmp_path / "conftest.py").write_text(dedent(conftest))
+        command = [sys.executable, "-m", "pytest", "-p", "rpcnode.pytest_plugin", *options]
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        finished = subprocess.run(
+            [*command, "-rA", "test_it.py"],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=50,
+            cwd=tmp_path,
+            env={
+                **inherited,
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",
+                **environment,
+            },
+        )
+        assert finished.returncode == code, finished.stdout + finished.stderr
+        return finished.stdout
+
+    return run
+
+
+def test_plugin_does_nothing_until_a_fixture_is_used(run_pytest):
+    run_pytest(
+        """
+        import socket
+        import sys
+
+        def test_nothing():
+            loaded = {name.partition(".")[0] for name in sys.modules}
+            assert "rpcnode.pytest_plugin" in sys.modules
+            assert not loaded & {"eventlet", "greenlet", "kombu", "amqp", "yaml", "mock"}
+            assert socket.socket.__module__ == "socket"
+        """
+    )
+
+
+def test_whole_stack_works_unpatched_on_the_embedded_broker(run_pytest):
+    run_pytest(
+        dedent(HOSTED)
+        + dedent(
+            """
+            def test_first(runner_factory, memory_config):
+                check(runner_factory(memory_config, Stock, Orders, Mailer), patched=False)
+
+            def test_second(memory_config, runner_factory):
+                check(runner_factory(memory_config, Stock, Orders, Mailer), patched=False)
+            """
+        )
+    )
+
+
+@pytest.mark.parametrize("patched", [True, False])
+def test_whole_stack_works_on_rabbitmq(run_pytest, rabbit_uri, rabbit_api_uri, patched):
+    run_pytest(
+        dedent(HOSTED)
+        + dedent(
+            f"""
+            def test_first(runner_factory, rabbit_config):
+                check(runner_factory(rabbit_config, Stock, Orders, Mailer), patched={patched})
+
+            def test_second(rabbit_config, runner_factory):
+                check(runner_factory(rabbit_config, Stock, Orders, Mailer), patched={patched})
+            """
+        ),
+        f"--amqp-uri={rabbit_uri}",
+        f"--rabbit-api-uri={rabbit_api_uri}",
+        conftest="from rpcnode.concurrency import monkey_patch; monkey_patch()" if patched else "",
+    )
+
+
+def test_each_test_has_a_virtual_host_of_its_own(
+    run_pytest, rabbit_uri, rabbit_api_uri, management_api
+):
+    output = run_pytest(
+        """
+        def test_first(rabbit_config):
+            print("uri:", rabbit_config["AMQP_URI"])
+
+        def test_second(rabbit_config):
+            print("uri:", rabbit_config["AMQP_URI"])
+        """,
+        RPCNODE_TEST_AMQP_URI=rabbit_uri,
+        RPCNODE_TEST_API_URI=rabbit_api_uri,
+    )
+
+    first, second = re.findall(r"uri: .*/(rpcnode-test-\w+)", output)
+    assert first != second
+    left = {vhost["name"] for vhost in management_api.request("GET", "vhosts")}
+    assert not left & {first, second}
+
+
+def test_virtual_host_is_the_given_one_without_a_management_api(run_pytest, rabbit_uri):
+    run_pytest(
+        f"""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def rabbit_api_uri():
+            return None
+
+        def test_it(rabbit_config):
+            assert rabbit_config == {{"AMQP_URI": {rabbit_uri!r}}}
+        """,
+        f"--rabbit-amqp-uri={rabbit_uri}",
+        RPCNODE_TEST_AMQP_URI="amqp://nowhere",
+    )
+
+
+def test_missing_broker_is_one_line_that_names_the_ways_out(run_pytest):
+    uri = f"amqp://guest:hidden@127.0.0.1:{find_free_port()}/"
+
+    output = run_pytest("def test_it(rabbit_config): ...", f"--amqp-uri={uri}", code=1)
+
+    (line,) = [line for line in output.splitlines() if line.startswith("no RabbitMQ at")]
+    for word in ("--amqp-uri", "RPCNODE_TEST_AMQP_URI", "memory_config"):
+        assert word in line
+    assert "hidden" not in output
+    assert "Traceback" not in output
+
+
+def test_missing_management_api_is_one_line_that_names_the_ways_out(run_pytest, rabbit_uri):
+    api_uri = f"http://guest:hidden@127.0.0.1:{find_free_port()}"
+
+    output = run_pytest(
+        "def test_it(rabbit_config): ...",
+        f"--amqp-uri={rabbit_uri}",
+        f"--rabbit-api-uri={api_uri}",
+        code=1,
+    )
+
+    (line,) = [line for line in output.splitlines() if line.startswith("no management API at")]
+    assert "--rabbit-api-uri" in line
+    assert "hidden" not in output
+    assert "Traceback" not in output
+
+
+def test_what_a_test_hosted_is_killed_after_it(run_pytest):
+    run_pytest(
+        """
+        from rpcnode.concurrency import Event
+        from rpcnode.extensions import DependencyProvider
+        from rpcnode.testing import once
+
+        hosted, killed = [], []
+
+        class Probe(DependencyProvider):
+            def kill(self):
+                killed.append(self.container)
+
+        class Service:
+            name = "service"
+            probe = Probe()
+
+            @once
+            def method(self):
+                Event().wait()
+
+        class Other(Service):
+            name = "other"
+
+        def test_container(container_factory):
+            container = container_factory(Service, {"MAX_WORKERS": 3})
+            container.start()
+            assert container.max_workers == 3
+            hosted.append(container)
+
+        def test_runners(runner_factory):
+            with_config = runner_factory({"MAX_WORKERS": 3}, Service, Other)
+            without = runner_factory(Service, Other)
+            for runner in (with_config, without, runner_factory(None, Service)):
+                runner.start()
+                hosted.extend(runner.containers)
+            assert [container.max_workers for container in hosted] == [3, 3, 3, 10, 10, 10]
+            assert runner_factory().containers == []
+
+        def test_all_were_killed():
+            assert set(killed) == set(hosted)
+            for container in hosted:
+                container.wait()
+        """
+    )
+
+
+def test_error_while_cleaning_up_is_logged_and_nothing_else(run_pytest):
+    output = run_pytest(
+        """
+        from rpcnode.containers import ServiceContainer
+
+        class Stubborn(ServiceContainer):
+            def kill(self, exc_info=None):
+                if not self.is_stopping:
+                    self.is_stopping = True
+                    raise OSError(f"{self.service_name} cannot be killed")
+                super().kill(exc_info)
+
+        class Service:
+            name = "service"
+
+        hosted = []
+
+        def test_it(container_factory):
+            hosted.append(container_factory(Service))
+            hosted.append(container_factory(Service, {"SERVICE_CONTAINER_CLS": "test_it.Stubborn"}))
+
+        def test_the_other_was_killed_nevertheless():
+            other, stubborn = hosted
+            assert type(stubborn) is Stubborn
+            other.wait()
+        """,
+        "-olog_cli=true",
+    )
+
+    assert "the cleanup after a test failed" in output
+    assert "service cannot be killed" in output
+
+
+def test_embedded_broker_of_a_test_is_forgotten_after_it(run_pytest):
+    run_pytest(
+        """
+        from rpcnode.amqp import memory
+
+        uris = []
+
+        def test_first(memory_config, container_factory):
+            uris.append(memory_config["AMQP_URI"])
+            memory._host_for(uris[0].removeprefix("memory://"), "/")
+
+        def test_second(memory_config):
+            assert memory_config["AMQP_URI"] not in uris
+            assert memory._hosts == {}
+        """
+    )
+
+
+def test_plugin_leaves_its_options_to_that_of_nameko(run_pytest, tmp_path):
+    (tmp_path / "nameko.py").touch()
+    (tmp_path / "options_of_nameko.py").write_text(
+        "def pytest_addoption(parser):\n"
+        "    option = ('--amqp-uri', '--rabbit-amqp-uri')\n"
+        "    parser.addoption(*option, dest='RABBIT_AMQP_URI', default='amqp://theirs')\n"
+    )
+
+    run_pytest(
+        """
+        def test_it(rabbit_uri):
+            assert rabbit_uri == "amqp://theirs"
+        """,
+        "-p",
+        "options_of_nameko",
+    )
+
+
+def test_plugin_has_its_options_where_the_one_of_nameko_is_blocked(run_pytest, tmp_path):
+    (tmp_path / "nameko.py").touch()
+
+    run_pytest(
+        """
+        def test_it(rabbit_uri):
+            assert rabbit_uri == "amqp://ours"
+        """,
+        "-p",
+        "no:pytest_nameko",
+        "--amqp-uri=amqp://ours",
+    )
