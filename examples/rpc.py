@@ -1,0 +1,78 @@
+"""Methods that others call, and the ways to call them."""
+
+import time
+
+from rpcnode.exceptions import (
+    RemoteError,
+    RpcTimeout,
+    UnknownService,
+    deserialize_to_instance,
+)
+from rpcnode.rpc import ClusterRpc, RpcProxy, rpc
+
+
+@deserialize_to_instance
+class NegativeAmount(ValueError):
+    """Raised when an amount is below zero."""
+
+
+class Billing:
+    name = "billing"
+
+    @rpc
+    def total(self, amounts, tax=0):
+        return sum(amounts) + tax
+
+    @rpc(expected_exceptions=NegativeAmount)
+    def charge(self, amount):
+        if amount < 0:
+            raise NegativeAmount(amount)
+        return {"charged": amount}
+
+    @rpc(timeout=0.2, sensitive_arguments="card.number")
+    def reserve(self, card, amount):
+        time.sleep(60)  # a bank that does not answer
+
+
+class Desk:
+    name = "desk"
+    billing = RpcProxy("billing")
+    cluster = ClusterRpc(timeout=5)
+
+    @rpc
+    def bill(self, amounts):
+        return self.billing.total(amounts, tax=1)
+
+    @rpc
+    def bill_quickly(self, amounts):
+        return self.billing.total.with_options(timeout=0.5)(amounts)
+
+    @rpc
+    def bill_all(self, orders):
+        replies = [self.billing.total.call_async(amounts) for amounts in orders]
+        return [reply.result() for reply in replies]
+
+    @rpc
+    def charge_later(self, amount):
+        self.billing.charge.cast(amount)
+
+    @rpc
+    def reserve(self, card, amount):
+        return self.billing.reserve(card, amount=amount)
+
+    @rpc
+    def ask(self, service_name, amounts):
+        return self.cluster[service_name].total(amounts)
+
+    @rpc
+    def charge(self, amount):
+        try:
+            return self.billing.charge(amount)
+        except NegativeAmount as exc:  # registered: it arrives as itself
+            return f"refused: {exc}"
+        except RemoteError as exc:  # any other exception of the method
+            return f"failed: {exc.exc_type}: {exc.value}"
+        except RpcTimeout:
+            return "charged or not: nobody knows"
+        except UnknownService:
+            return "nobody ever hosted it"
