@@ -46,6 +46,7 @@ __all__ = [
     "is_patched",
     "kill",
     "monkey_patch",
+    "native_lock",
     "on_signals",
     "run_in_native_thread",
     "sleep",
@@ -366,6 +367,15 @@ class Bridge:
                 while True:
                     function, args = self._calls.get_nowait()
                     spawn(function, *args)
+
+
+def native_lock() -> Any:
+    """Return a reentrant lock for several native threads.
+
+    Those of a patched standard library are for green threads: who waits for one that another
+    native thread has is never woken.
+    """
+    return _threading.RLock()
 
 
 class HubThread:

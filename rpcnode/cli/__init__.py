@@ -1,0 +1,1 @@
+"""The command `rpcnode`: one module for each of its commands."""
