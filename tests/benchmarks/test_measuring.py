@@ -16,7 +16,7 @@ def test_every_peer_gets_every_workload_once_in_each_round():
     order = list(schedule(rounds, [IDLE, BUSY], [OURS, THEIRS]))
 
     assert len(order) == rounds * 4
-    assert len(set((number, workload.name, peer) for number, workload, peer in order)) == 20
+    assert len({(number, workload.name, peer) for number, workload, peer in order}) == 20
 
 
 def test_rounds_come_one_after_the_other():

@@ -9,7 +9,8 @@ import pytest
 from benchmarks.peer import Peer
 from benchmarks.process import PeerFailed, cpu_seconds, running
 
-ECHO = "print(input(), flush=True); input()"  # then waits until it is killed
+WAIT = "import time; time.sleep(60)"  # until it is killed
+ECHO = f"print(input(), flush=True); {WAIT}"
 DEADLINE = 10.0
 
 
@@ -56,9 +57,17 @@ def test_program_that_ends_without_a_word_is_an_error():
         process.expect("ready", DEADLINE)
 
 
+def test_a_line_that_is_not_json_is_an_error_that_shows_it():
+    with (
+        running(PEER, f"print('starting services', flush=True); {WAIT}", {}) as process,
+        pytest.raises(PeerFailed, match="said 'starting services' instead of 'ready'"),
+    ):
+        process.expect("ready", DEADLINE)
+
+
 def test_program_that_says_nothing_in_time_is_killed():
     with (
-        running(PEER, "import time; time.sleep(60)", {}) as process,
+        running(PEER, WAIT, {}) as process,
         pytest.raises(PeerFailed, match="said 'nothing'"),
     ):
         process.expect("ready", 0.01)

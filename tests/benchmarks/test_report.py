@@ -11,7 +11,7 @@ from benchmarks.workloads import BUSY
 
 def measured(number, peer, rate, broker_cpu_us=30.0):
     """Return a measurement of the workload that has an aim."""
-    return Measurement(number, BUSY.name, peer, rate, 4.0, 9.0, 15.0, 12.0, broker_cpu_us)
+    return Measurement(number, BUSY.name, peer, rate, 4.0, 9.0, 15.0, 12.0, broker_cpu_us, 0.25)
 
 
 @pytest.mark.parametrize(("ours", "outcome"), [(3990.0, "not reached"), (4000.0, "reached")])
@@ -46,7 +46,16 @@ def test_what_could_not_be_measured_is_a_dash_in_the_table():
 
     last_line = report.table().splitlines()[-1]
 
-    assert last_line.split() == ["rpcnode", "4,000", "4", "9", "15", "12", "-"]
+    assert last_line.split() == ["rpcnode", "4,000", "4", "9", "15", "12", "-", "-"]
+
+
+def test_times_of_cpu_are_added_up_and_what_else_ran_is_said():
+    report = Report([measured(1, "rpcnode", 4000.0, broker_cpu_us=30.0)])
+
+    last_line, disturbance = report.table().splitlines()[-1], report.disturbance()
+
+    assert last_line.split()[-1] == "57"
+    assert disturbance == "CPUs busy with other processes meanwhile: 0.25, 0.25 at most"
 
 
 def test_nothing_measured_is_reported_as_well():

@@ -1,0 +1,1 @@
+"""Nameko 2, from the package index."""

@@ -1,0 +1,1 @@
+"""rpcnode, as it lies here."""
