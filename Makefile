@@ -1,6 +1,6 @@
 # Each target makes the virtual environment that it needs. Arguments: make test ARGS="-k rpc"
 
-SKU ?= plum
+export SKU ?= plum
 ARGS ?=
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -19,7 +19,7 @@ help:
 	@echo "make clean         remove what the others made"
 
 run: .venv/.run
-	@$(BIN)/python -m examples.tour $(SKU)
+	@$(BIN)/python -m examples.tour "$$SKU"
 
 test: .venv/.dev
 	@$(BIN)/python -m tests.provide_rabbitmq $(BIN)/python -m pytest $(ARGS)

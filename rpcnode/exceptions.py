@@ -154,7 +154,8 @@ class UnknownService(RpcError):
 
     def __str__(self) -> str:
         text = f"Unknown service `{self._service_name}`"
-        text = f"{text} (calling {self.method_name})" if self.method_name else text
+        if self.method_name:
+            text = f"{text} (calling {self._service_name}.{self.method_name})"
         return f"{text} (calling {self.called})" if self.called else text
 
 

@@ -1,6 +1,8 @@
 """Whether arguments fit a method, found out fast."""
 
+import functools
 import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +17,7 @@ class Signature:
     def __init__(self, label: str, method: Any) -> None:
         self._label = label
         self._signature = inspect.signature(function_of(method))
-        has_self = not isinstance(method, staticmethod) and hasattr(method, "__get__")
-        self._before: tuple[None, ...] = (None,) if has_self else ()
+        self._before: tuple[None, ...] = (None,) if _takes_self(method) else ()
         self._fitting: set[tuple[Any, ...]] = set()
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -44,6 +45,13 @@ class Signature:
             return self._signature.bind(*self._before, *args, **kwargs)
         except TypeError as exc:
             raise IncorrectSignature(f"{self._label}: {exc}") from exc
+
+
+def _takes_self(method: Any) -> bool:
+    # A partial has `__get__` as of Python 3.13, but becomes a method as of 3.14 only.
+    if isinstance(method, functools.partial) and sys.version_info < (3, 14):
+        return False
+    return not isinstance(method, staticmethod) and hasattr(method, "__get__")
 
 
 def function_of(method: Any) -> Any:

@@ -1,13 +1,18 @@
 """The fixtures that all tests share: a RabbitMQ for the session, a virtual host for a test."""
 
 import secrets
+import signal
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
+import pytest_timeout
 
 from tests.external_server import ExternalServer
 from tests.management_api import ManagementApi
 from tests.rabbitmq_server import RabbitServer, with_vhost
+
+REARM = 1
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +53,28 @@ def vhost_uri(rabbit_uri: str, management_api: ManagementApi) -> Iterator[str]:
     management_api.create_vhost(name)
     yield with_vhost(rabbit_uri, name)
     management_api.delete_vhost(name)
+
+
+@pytest.hookimpl
+def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Settings) -> bool:
+    """Arm the timeout of a test; called by pytest-timeout.
+
+    In a patched process it would take its way for threads, which ends pytest at the first test
+    that hangs. A signal ends the test alone.
+    """
+
+    def give_up(signum: int, frame: object) -> NoReturn:
+        pytest.fail(f"{item.name} took longer than {settings.timeout} seconds")
+
+    signal.signal(signal.SIGALRM, give_up)
+    # A green thread other than the test's may have the failure thrown into it, and log it: so
+    # once more, until it arrives.
+    signal.setitimer(signal.ITIMER_REAL, settings.timeout, REARM)
+    return True
+
+
+@pytest.hookimpl
+def pytest_timeout_cancel_timer(item: pytest.Item) -> bool:
+    """Disarm the timeout of a test; called by pytest-timeout."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return True

@@ -36,9 +36,13 @@ SCRIPT_FOLDERS = (
     "/opt/rabbitmq/sbin",
 )
 
+# The API learns of connections as often as it takes samples: every 5 s is too seldom for tests
+# that look for a connection to close it.
 CONFIG = """\
 [{{rabbit, [{{tcp_listeners, [{{"127.0.0.1", {amqp_port}}}]}}]}},
- {{rabbitmq_management, [{{tcp_config, [{{ip, "127.0.0.1"}}, {{port, {api_port}}}]}}]}}].
+ {{rabbitmq_management, [{{tcp_config, [{{ip, "127.0.0.1"}}, {{port, {api_port}}}]}}]}},
+ {{rabbitmq_management_agent, [{{sample_retention_policies,
+    [{{global, [{{60, 1}}]}}, {{basic, [{{60, 1}}]}}, {{detailed, [{{10, 1}}]}}]}}]}}].
 """
 
 
@@ -230,7 +234,7 @@ class RabbitServer:
     def _spawn(self, command: list[str]) -> "subprocess.Popen[bytes]":
         with (self.folder / "output").open("ab") as output:
             return subprocess.Popen(
-                [*_bound_to_this_process(), *command],
+                [*bound_to_this_process(), *command],
                 env=self._environment(),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
@@ -258,7 +262,7 @@ class RabbitServer:
             time.sleep(0.05)
 
 
-def _bound_to_this_process() -> list[str]:
+def bound_to_this_process() -> list[str]:
     """Return a command prefix that makes a child die with us, even if we are killed."""
     return ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 

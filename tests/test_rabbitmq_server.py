@@ -1,7 +1,10 @@
 """The tests' own RabbitMQ starts, keeps to itself, and leaves nothing behind."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ from tests.external_server import REASON, ExternalServer
 from tests.management_api import ManagementApi
 from tests.rabbitmq_server import RabbitServer, ServerFailed, find_free_ports, find_scripts
 
+ROOT = Path(__file__).parent.parent
 FAILING_SCRIPT = """\
 #!/bin/sh
 echo "the disk is on fire"
@@ -100,6 +104,26 @@ def test_start_that_fails_shows_what_was_printed_and_cleans_up(tmp_path: Path) -
         server.start()
 
     assert server.pids == []
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv (util-linux)")
+def test_server_dies_with_a_test_run_that_is_killed() -> None:
+    code = (
+        "import subprocess, sys\n"
+        "from tests.rabbitmq_server import bound_to_this_process\n"
+        "print(subprocess.Popen([*bound_to_this_process(), 'sleep', '60']).pid, flush=True)\n"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as run:
+        assert run.stdout is not None
+        pid = int(run.stdout.readline())
+        wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
+
+        run.kill()
+
+    wait_until(lambda: not is_running(pid))
 
 
 def test_free_ports_are_distinct() -> None:

@@ -189,6 +189,6 @@ def test_run_services_ends_them_when_its_block_raises(kill_on_exit, hook, servic
         pytest.raises(ZeroDivisionError),
         run_services({}, *services, kill_on_exit=kill_on_exit),
     ):
-        1 / 0  # noqa: B018  # it is here to raise
+        1 / 0
 
     assert log[2:] == [(hook, "first"), (hook, "second")]

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from amqp.exceptions import AMQPError
 
 from rpcnode.amqp.message import Delivery
+from rpcnode.amqp.plain import PlainMessage, is_plain
 from rpcnode.concurrency import Timeout
 from rpcnode.exceptions import ConnectionLost
 
@@ -60,7 +61,11 @@ class Attachment:
         self.is_consuming = True
         try:
             channel.basic_consume(
-                self.queue_name, consumer_tag=self.tag, callback=self._receive, arguments=arguments
+                self.queue_name,
+                consumer_tag=self.tag,
+                no_ack=False,
+                callback=self._receive_plain if is_plain(channel) else self._receive,
+                arguments=arguments,
             )
         except BaseException:
             self.is_consuming = False
@@ -101,6 +106,9 @@ class Attachment:
     def _receive(self, message: Any) -> None:
         self.unsettled += 1
         self.owner.handle(Delivery(message, self.queue_name, self._settle))
+
+    def _receive_plain(self, message: Any) -> None:
+        self._receive(PlainMessage(message))
 
     def _settle(self, delivery: Delivery, requeue: bool) -> None:
         if self.is_lost:

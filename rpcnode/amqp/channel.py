@@ -82,6 +82,8 @@ class Channel(pyamqp.Channel):  # type: ignore[misc]  # kombu is untyped
         """Hand a method of the broker over; the reader calls this."""
         if method == spec.Basic.Deliver:
             self._deliver(payload, content)
+        elif method == spec.Basic.Ack:
+            self._on_basic_ack(*codec.read_ack(payload))
         elif not self.is_closing or method in self._ALLOWED_METHODS_WHEN_CLOSING:
             super().dispatch_method(method, payload, content)
 

@@ -14,6 +14,7 @@ from amqp.exceptions import FrameSyntaxError, RecoverableConnectionError
 from amqp.serialization import dumps
 
 from rpcnode.amqp.message import Outgoing
+from rpcnode.amqp.properties import encode_properties
 from rpcnode.exceptions import PublishRejected, RpcNodeError, UnserializableHeader
 
 METHOD_FRAME = 1
@@ -36,7 +37,7 @@ class _Content(amqp.Message):  # type: ignore[misc]  # py-amqp is untyped
         self.largest = largest
 
     def _serialize_properties(self) -> bytes:
-        encoded: bytes = super()._serialize_properties()
+        encoded = encode_properties(self.properties)
         if len(encoded) > self.largest:
             raise UnserializableHeader(
                 f"the headers take {len(encoded)} bytes, more than the {self.largest} of a frame"
@@ -152,6 +153,12 @@ def read_deliver(arguments: bytes) -> tuple[str, dict[str, Any]]:
         "routing_key": routing_key,
     }
     return consumer_tag, info
+
+
+def read_ack(arguments: bytes) -> tuple[int, bool]:
+    """Return the tag of a confirm, and whether it stands for all up to it."""
+    tag, multiple = _tag_and_bits(arguments, 4)  # behind the method's number
+    return tag, bool(multiple & 1)
 
 
 def _read_text(data: bytes, offset: int) -> tuple[str, int]:

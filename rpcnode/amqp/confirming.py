@@ -9,6 +9,7 @@ from rpcnode.amqp import codec
 from rpcnode.amqp.confirms import ConfirmTable, Settle
 from rpcnode.amqp.memory import REJECTED, UNROUTABLE
 from rpcnode.amqp.message import Outgoing
+from rpcnode.amqp.sockets import HIGH_WATER
 from rpcnode.exceptions import (
     BrokerUnavailable,
     ConnectionLost,
@@ -22,6 +23,7 @@ class ConfirmChannel:
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel
+        self._socket = channel.connection.transport
         self._table = ConfirmTable()
         channel.on_lost = self._lost
         try:
@@ -37,6 +39,12 @@ class ConfirmChannel:
     def is_open(self) -> bool:
         """Whether messages can be written."""
         return self._channel.connection is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether messages can be written, and none need wait."""
+        is_open = self._channel.connection is not None
+        return is_open and bool(self._socket.outgoing_size <= HIGH_WATER)
 
     @property
     def unconfirmed(self) -> int:
@@ -73,10 +81,10 @@ class ConfirmChannel:
         )
 
     def _lost(self, cause: BaseException) -> None:
-        self._table.settle_all(partial(_loss, cause))
+        self._table.settle_all(partial(_loss, cause, len(self._table) == 1))
 
 
-def _loss(cause: BaseException, message: Outgoing) -> Exception:
+def _loss(cause: BaseException, is_alone: bool, message: Outgoing) -> Exception:
     """Return the error for a message that was unconfirmed when its channel was lost.
 
     A message that is refused for itself (nobody declared its exchange) takes the channel with
@@ -85,7 +93,7 @@ def _loss(cause: BaseException, message: Outgoing) -> Exception:
     if not isinstance(cause, ChannelError):
         return ConnectionLost(f"the broker did not confirm: {cause}")
     text = str(cause)
-    if f"exchange '{message.exchange or 'amq.default'}'" in text:
+    if is_alone or f"exchange '{message.exchange or 'amq.default'}'" in text:
         error = PublishRejected(
             f"the broker refused a message for exchange {message.exchange!r}, "
             f"routing key {message.routing_key!r}: {cause}"
@@ -110,6 +118,11 @@ class PlainChannel:
     def is_open(self) -> bool:
         """Whether messages can be written."""
         return not getattr(self._channel, "closed", False)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether messages can be written; there is always room."""
+        return self.is_open
 
     def wait_for_room(self, _timeout: float | None) -> bool:
         """Return True: there is always room."""

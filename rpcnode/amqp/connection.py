@@ -4,14 +4,13 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from math import ceil
 from time import monotonic
 from typing import Any
 
-import kombu
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 
-from rpcnode.amqp.settings import BrokerSettings, register_transports
+from rpcnode.amqp.dialing import kombu_connection
+from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.concurrency import (
     Event,
     GreenletExit,
@@ -209,20 +208,8 @@ class Link:
         )
 
     def _connect(self) -> None:
-        register_transports()
-        settings = self.settings
-        options = dict(settings.transport_options)
-        if settings.is_amqp:
-            options = _amqp_options(options, self._blocked, self._unblocked)
-        self._client = kombu.Connection(
-            settings.kombu_uri(),
-            connect_timeout=settings.connect_timeout,
-            heartbeat=ceil(settings.heartbeat or 0),  # AMQP knows whole seconds
-            ssl=settings.ssl or False,
-            login_method=settings.login_method,
-            transport_options=options,
-        )
-        self._transport = self._client.transport
+        client = kombu_connection(self.settings, self._blocked, self._unblocked)
+        self._transport = client.transport
         self._driver = self._transport.establish_connection()
 
     def _serve(self) -> None:
@@ -255,9 +242,11 @@ class Link:
             call_soon(callback)
 
     def _mark_down(self) -> None:
-        self._is_up = False
-        if not self._closing.is_set():
+        if self._is_up:  # those who wait for the next connection keep their event
+            self._is_up = False
             self._changed = Event()
+        if self._closing.is_set():
+            self._changed.set()
 
     def _forget_connection(self) -> None:
         self._mark_down()
@@ -312,19 +301,6 @@ class Link:
     def _unblocked(self) -> None:
         self.is_blocked = False
         logger.info("the broker %s takes messages again", self.settings.safe_uri)
-
-
-def _amqp_options(options: dict[str, Any], on_blocked: Any, on_unblocked: Any) -> dict[str, Any]:
-    sockets = dict(options.pop("socket_settings", {}))
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # py-amqp's default lets the kernel cut a connection that a busy broker pauses for a second.
-        sockets.setdefault(socket.TCP_USER_TIMEOUT, 0)
-    return {
-        **options,
-        "socket_settings": sockets,
-        "on_blocked": on_blocked,
-        "on_unblocked": on_unblocked,
-    }
 
 
 class SharedConnection:

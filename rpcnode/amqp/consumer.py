@@ -122,6 +122,7 @@ class Consumer:
         try:
             self._attach()
         except BrokerRefused:
+            self._leave()
             raise
         except BrokerError as exc:
             logger.debug("attaching to %r: %s", self._queue_name, exc)
@@ -140,13 +141,18 @@ class Consumer:
         """Close the channel: the broker takes back what was not acknowledged."""
         self.cancel()
         self._closed.set()
-        _remove(self._link.on_lost, self._connection_lost)
+        self._leave()
         attachment, self._attachment = self._attachment, None
         retired, self._retired = self._retired, []
         for one in retired:
             one.abandon()
         if attachment is not None:
             attachment.close()
+
+    def _leave(self) -> None:
+        """Hear no more of the link."""
+        _remove(self._link.on_connected, self._attach_again)
+        _remove(self._link.on_lost, self._connection_lost)
 
     def delete_queue(self) -> None:
         """Delete the queue; a missing one is no error."""

@@ -19,20 +19,24 @@ from amqp.exceptions import (
 )
 
 from rpcnode.amqp.memchecks import (
-    check_equivalence,
+    check_binding_arguments,
     check_exchange_options,
+    check_expiration,
+    check_extra_keys,
     check_name,
     check_queue_options,
+    check_same_exchange_options,
+    check_same_queue_options,
 )
-from rpcnode.amqp.memdeath import extra_keys, is_cycle, record_death
+from rpcnode.amqp.memdeath import is_cycle, record_death
 from rpcnode.amqp.memexchange import EXCHANGE_TYPES, Exchange, ExchangeOptions
 from rpcnode.amqp.memqueue import Message, Queue, QueueOptions, Timer
+from rpcnode.amqp.memroutes import Routes
 
 ROUTED = "routed"
 UNROUTABLE = "unroutable"
 REJECTED = "rejected"
 
-MAX_CACHED_ROUTES = 10_000
 _PREDECLARED = {
     "": "direct",
     "amq.direct": "direct",
@@ -65,13 +69,15 @@ class Broker:
         self.now = clock.now
         self.call_later = clock.call_later
         self._unix_time = clock.unix_time
-        self._routes: dict[tuple[str, str], list[Queue]] = {}
+        self._routes = Routes(self.exchanges, self.queues)
 
     def publish(self, message: Message) -> str:
         """Route a message; return ROUTED, UNROUTABLE or REJECTED (a queue was full)."""
         exchange = self.exchange(message.exchange)
-        _check_expiration(message.properties.get("expiration"))
-        queues = self._route(exchange, message)
+        check_expiration(message.properties.get("expiration"))
+        if message.headers:
+            check_extra_keys(message.headers)
+        queues = self._routes.find(exchange, message)
         if not queues:
             return UNROUTABLE
         is_taken = True
@@ -89,9 +95,10 @@ class Broker:
             raise InvalidCommand(f"COMMAND_INVALID - unknown exchange type '{options.type}'")
         existing = self.exchanges.get(name)
         if existing is not None:
-            check_exchange_options(existing.options, options, self._named("exchange", name))
+            check_same_exchange_options(existing.options, options, self._named("exchange", name))
             return
         check_name("exchange", name)
+        check_exchange_options(options, self._named("exchange", name))
         self.exchanges[name] = Exchange(name, options)
         self._routes.clear()
 
@@ -101,7 +108,10 @@ class Broker:
         exchange = self.exchanges.get(name)
         if exchange is None:
             return
-        check_name("exchange", name)
+        if name in _PREDECLARED:
+            raise AccessRefused(
+                f"ACCESS_REFUSED - deletion of system {self._named('exchange', name)} not allowed"
+            )
         if if_unused and exchange.bindings:
             raise PreconditionFailed(
                 f"PRECONDITION_FAILED - {self._named('exchange', name)} in use"
@@ -137,22 +147,38 @@ class Broker:
         self.remove_queue(queue)
         return count
 
-    def bind(
-        self, source: str, destination: Queue | Exchange, key: str, arguments: dict[str, Any]
-    ) -> None:
-        """Let an exchange send messages to a queue or another exchange."""
+    def bind_queue(self, source: str, queue: Queue, key: str, arguments: dict[str, Any]) -> None:
+        """Let an exchange send messages to a queue."""
         self._check_not_default(source)
-        self.exchange(source).bind(destination, key, arguments)
-        self._routes.clear()
+        self._bind(source, queue, key, arguments)
 
-    def unbind(
-        self, source: str, destination: Queue | Exchange, key: str, arguments: dict[str, Any]
+    def bind_exchange(
+        self, source: str, destination: str, key: str, arguments: dict[str, Any]
     ) -> None:
-        """Remove a binding; a missing one is no error."""
+        """Let an exchange send messages to another."""
         self._check_not_default(source)
-        exchange = self.exchange(source)
-        if exchange.unbind(destination, key, arguments):
-            self._after_unbinding(exchange)
+        self._check_not_default(destination)
+        self._bind(source, self.exchange(destination), key, arguments)
+
+    def unbind_queue(
+        self, source: str, name: str, key: str, arguments: dict[str, Any], peer: Any
+    ) -> None:
+        """Remove a queue's binding; a missing one is no error."""
+        self._check_not_default(source)
+        exchange, queue = self.exchanges.get(source), self.queues.get(name)
+        if exchange and queue and exchange.has_binding(queue, key, arguments):
+            self.queue(name, peer)  # it may be another's
+            self._unbind(exchange, queue, key, arguments)
+
+    def unbind_exchange(
+        self, source: str, destination: str, key: str, arguments: dict[str, Any]
+    ) -> None:
+        """Remove a binding between exchanges; a missing one is no error."""
+        self._check_not_default(source)
+        self._check_not_default(destination)
+        exchange, target = self.exchanges.get(source), self.exchanges.get(destination)
+        if exchange and target:
+            self._unbind(exchange, target, key, arguments)
 
     def exchange(self, name: str) -> Exchange:
         """Return the exchange; raise NotFound if there is none."""
@@ -197,7 +223,7 @@ class Broker:
         if queue.dead_letter_exchange is None or exchange is None or queue.is_deleted:
             return
         dead = record_death(queue, message, reason, self._unix_time())
-        for target in self._route(exchange, dead):
+        for target in self._routes.find(exchange, dead):
             if reason == "rejected" or not is_cycle(target.name, dead.headers):
                 target.put(dead)
 
@@ -208,53 +234,19 @@ class Broker:
         self.queues.clear()
         self._routes.clear()
 
-    def _route(self, exchange: Exchange, message: Message) -> list[Queue]:
-        key, headers = message.routing_key, message.headers or {}
-        if "CC" in headers or "BCC" in headers:
-            keys = [key, *extra_keys(headers)]
-            return self._find_queues(exchange, keys, headers)[0]
-        if not exchange.name:
-            queue = self.queues.get(key)
-            return [] if queue is None else [queue]
-        cached = self._routes.get((exchange.name, key))
-        if cached is not None:
-            return cached
-        queues, is_cacheable = self._find_queues(exchange, [key], headers)
-        if is_cacheable:
-            if len(self._routes) >= MAX_CACHED_ROUTES:
-                self._routes.clear()
-            self._routes[exchange.name, key] = queues
-        return queues
+    def _bind(
+        self, source: str, destination: Queue | Exchange, key: str, arguments: dict[str, Any]
+    ) -> None:
+        exchange = self.exchange(source)
+        check_binding_arguments(exchange.options.type, arguments)
+        exchange.bind(destination, key, arguments)
+        self._routes.clear()
 
-    def _find_queues(
-        self, exchange: Exchange, keys: list[str], headers: dict[str, Any]
-    ) -> tuple[list[Queue], bool]:
-        """Return each queue once, and whether the routing keys alone decided."""
-        found: dict[int, Queue] = {}
-        seen: list[Exchange] = []
-        waiting = [exchange]
-        while waiting:
-            current = waiting.pop()
-            if current in seen:
-                continue
-            seen.append(current)
-            destinations = self._destinations(current, keys, headers)
-            alternate = self.exchanges.get(current.alternate or "")
-            if not destinations and current.alternate is not None and alternate is not None:
-                waiting.append(alternate)
-            for one in destinations:
-                if isinstance(one, Queue):
-                    found[id(one)] = one
-                else:
-                    waiting.append(one)
-        return list(found.values()), all(one.options.type != "headers" for one in seen)
-
-    def _destinations(
-        self, exchange: Exchange, keys: list[str], headers: dict[str, Any]
-    ) -> list[Queue | Exchange]:
-        if not exchange.name:
-            return [self.queues[key] for key in keys if key in self.queues]
-        return [one for key in keys for one in exchange.destinations(key, headers)]
+    def _unbind(
+        self, exchange: Exchange, destination: Queue | Exchange, key: str, arguments: dict[str, Any]
+    ) -> None:
+        if exchange.unbind(destination, key, arguments):
+            self._after_unbinding(exchange)
 
     def _make_queue(self, name: str, options: QueueOptions, peer: Any) -> Queue:
         if name:
@@ -268,13 +260,9 @@ class Broker:
         return queue
 
     def _check_redeclaration(self, queue: Queue, options: QueueOptions) -> None:
-        named = self._named("queue", queue.name)
-        current = queue.options
-        check_equivalence("durable", current.durable, options.durable, named)
-        check_equivalence("auto_delete", current.auto_delete, options.auto_delete, named)
-        if current.exclusive != options.exclusive:
+        check_same_queue_options(queue.options, options, self._named("queue", queue.name))
+        if queue.options.exclusive != options.exclusive:
             raise self._locked(queue.name)
-        check_queue_options(options, named, current)
 
     def _remove_exchange(self, exchange: Exchange) -> None:
         del self.exchanges[exchange.name]
@@ -305,17 +293,3 @@ class Broker:
 
     def _named(self, kind: str, name: str) -> str:
         return f"{kind} '{name}' in vhost '{self.vhost}'"
-
-
-def _check_expiration(expiration: Any) -> None:
-    if expiration is None:
-        return
-    try:
-        milliseconds = int(expiration)
-    except ValueError:
-        milliseconds = None
-    if milliseconds is None or milliseconds < 0:
-        reason = "no_integer" if milliseconds is None else f"{{value_negative,{milliseconds}}}"
-        raise PreconditionFailed(
-            f"PRECONDITION_FAILED - invalid expiration '{expiration}': {reason}"
-        )

@@ -2,8 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from datetime import datetime
-from decimal import Decimal
 from typing import Any, TypeVar
 
 from amqp.exceptions import (
@@ -11,7 +9,9 @@ from amqp.exceptions import (
     ChannelError,
     ConsumerCancelled,
     FrameSyntaxError,
+    MessageNacked,
     NoConsumers,
+    NotFound,
     RecoverableConnectionError,
 )
 from amqp.exceptions import ConnectionError as AmqpConnectionError
@@ -19,18 +19,12 @@ from amqp.protocol import queue_declare_ok_t
 from kombu.transport import base
 from kombu.transport.pyamqp import Message as KombuMessage
 
-from rpcnode.amqp.membroker import UNROUTABLE, Broker
+from rpcnode.amqp.membroker import REJECTED, UNROUTABLE, Broker
 from rpcnode.amqp.memexchange import ExchangeOptions
+from rpcnode.amqp.memmessage import Delivered, encodable, prepared
 from rpcnode.amqp.mempeer import Peer, Session
 from rpcnode.amqp.memqueue import Consumer, Entry, Message, QueueOptions
 
-_PROPERTIES = frozenset(
-    (
-        *("content_type", "content_encoding", "delivery_mode", "priority", "correlation_id"),
-        *("reply_to", "expiration", "message_id", "timestamp", "type", "user_id", "app_id"),
-    )
-)
-_SCALARS = frozenset((str, int, bool, float, bytes, datetime, Decimal, type(None)))
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -80,6 +74,7 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
         self._peer: Peer = connection.peer
         self._broker: Broker = connection.peer.broker
         self._session = _ChannelSession(self)
+        self._last_queue = ""
 
     def close(self) -> None:
         """Close: the broker takes back what was not acknowledged."""
@@ -117,24 +112,17 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
     ) -> Message:
         """Return a message that shares nothing with its publisher.
 
-        Raises FrameSyntaxError, as py-amqp does, for a header that AMQP cannot carry.
+        Raises what py-amqp raises for what AMQP cannot carry.
         """
-        if isinstance(body, str):
-            body = body.encode(content_encoding or "utf-8")
-        known = {
-            key: value
-            for key, value in (properties or {}).items()
-            if value is not None and key in _PROPERTIES
+        given = {
+            **(properties or {}),
+            "content_type": content_type,
+            "content_encoding": content_encoding,
+            "priority": priority,
         }
-        if content_type is not None:
-            known["content_type"] = content_type
-        if content_encoding is not None:
-            known["content_encoding"] = content_encoding
-        if priority is not None:
-            known["priority"] = priority
-        return Message(bytes(body), known, _copy_table(headers) if headers else None)
+        return prepared(body, given, headers)
 
-    def message_to_python(self, raw_message: "Delivered") -> Any:
+    def message_to_python(self, raw_message: Delivered) -> Any:
         """Return kombu's message for a delivered one."""
         return KombuMessage(raw_message, channel=self)
 
@@ -152,12 +140,9 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
         auto_delete: bool = True,
         nowait: bool = False,
         arguments: dict[str, Any] | None = None,
-        internal: bool = False,
     ) -> None:
         """Make an exchange, or check (`passive`) that it is there."""
-        options = ExchangeOptions(
-            type, bool(durable), bool(auto_delete), bool(internal), _copy_table(arguments or {})
-        )
+        options = ExchangeOptions(type, bool(durable), bool(auto_delete), encodable(arguments))
         self._broker.declare_exchange(exchange, options, passive=passive)
 
     @_amqp_method("Exchange.delete")
@@ -175,8 +160,7 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
         arguments: dict[str, Any] | None = None,
     ) -> None:
         """Let `source` send messages to the exchange `destination`."""
-        target = self._broker.exchange(destination)
-        self._broker.bind(source, target, routing_key, _copy_table(arguments or {}))
+        self._broker.bind_exchange(source, destination, routing_key, encodable(arguments))
 
     @_amqp_method("Exchange.unbind")
     def exchange_unbind(
@@ -188,8 +172,7 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
         arguments: dict[str, Any] | None = None,
     ) -> None:
         """Remove a binding between exchanges."""
-        target = self._broker.exchange(destination)
-        self._broker.unbind(source, target, routing_key, arguments or {})
+        self._broker.unbind_exchange(source, destination, routing_key, encodable(arguments))
 
     @_amqp_method("Queue.declare")
     def queue_declare(
@@ -204,9 +187,11 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
     ) -> queue_declare_ok_t:
         """Make a queue, or check (`passive`) that it is there; an empty name gets one."""
         options = QueueOptions(
-            bool(durable), bool(exclusive), bool(auto_delete), _copy_table(arguments or {})
+            bool(durable), bool(exclusive), bool(auto_delete), encodable(arguments)
         )
-        found = self._broker.declare_queue(queue, options, self._peer, passive=passive)
+        name = self._named(queue) if passive else queue
+        found = self._broker.declare_queue(name, options, self._peer, passive=passive)
+        self._last_queue = found.name
         return queue_declare_ok_t(found.name, len(found.ready), len(found.consumers))
 
     @_amqp_method("Queue.delete")
@@ -214,12 +199,14 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
         self, queue: str = "", if_unused: bool = False, if_empty: bool = False, nowait: bool = False
     ) -> int:
         """Remove a queue; return how many messages it had. A missing one is no error."""
-        return self._broker.delete_queue(queue, self._peer, if_unused=if_unused, if_empty=if_empty)
+        return self._broker.delete_queue(
+            self._named(queue), self._peer, if_unused=if_unused, if_empty=if_empty
+        )
 
     @_amqp_method("Queue.purge")
     def queue_purge(self, queue: str = "", nowait: bool = False) -> int:
         """Drop what is ready in a queue; return how much that was."""
-        return self._broker.queue(queue, self._peer).purge()
+        return self._broker.queue(self._named(queue), self._peer).purge()
 
     @_amqp_method("Queue.bind")
     def queue_bind(
@@ -231,8 +218,8 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
         arguments: dict[str, Any] | None = None,
     ) -> None:
         """Let an exchange send messages to a queue."""
-        target = self._broker.queue(queue, self._peer)
-        self._broker.bind(exchange, target, routing_key, _copy_table(arguments or {}))
+        target = self._broker.queue(self._named(queue), self._peer)
+        self._broker.bind_queue(exchange, target, routing_key, encodable(arguments))
 
     @_amqp_method("Queue.unbind")
     def queue_unbind(
@@ -244,8 +231,9 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
         arguments: dict[str, Any] | None = None,
     ) -> None:
         """Remove a queue's binding; a missing one is no error."""
-        target = self._broker.queue(queue, self._peer)
-        self._broker.unbind(exchange, target, routing_key, arguments or {})
+        self._broker.unbind_queue(
+            exchange, self._named(queue), routing_key, encodable(arguments), self._peer
+        )
 
     @_amqp_method("Basic.publish")
     def basic_publish(
@@ -265,6 +253,21 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
         if outcome == UNROUTABLE and mandatory and self.events["basic_return"]:
             self._peer.notify(lambda: self._returned(sent))
         return outcome
+
+    def confirm_select(self, nowait: bool = False) -> None:
+        """Do nothing: what became of a message is known when `basic_publish` returns."""
+
+    def basic_publish_confirm(self, *args: Any, **options: Any) -> str:
+        """Publish; raise MessageNacked when a queue refuses the message."""
+        outcome: str = self.basic_publish(*args, **options)
+        if outcome == REJECTED:
+            raise MessageNacked
+        return outcome
+
+    @_amqp_method("Tx.select")
+    def tx_select(self) -> None:
+        """Refuse: there are no transactions."""
+        raise AMQPNotImplementedError("NOT_IMPLEMENTED - the embedded broker: transactions")
 
     @_amqp_method("Basic.qos")
     def basic_qos(
@@ -292,7 +295,7 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
     ) -> str:
         """Call `callback` with what the queue has, from the reader; return the consumer tag."""
         consumer = self._session.consume(
-            queue, consumer_tag, no_ack=bool(no_ack), exclusive=bool(exclusive)
+            self._named(queue), consumer_tag, no_ack=bool(no_ack), exclusive=bool(exclusive)
         )
         self._callbacks[consumer.tag] = callback or _ignore
         if on_cancel is not None:
@@ -306,9 +309,9 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
         self._forget(consumer_tag)
 
     @_amqp_method("Basic.get")
-    def basic_get(self, queue: str = "", no_ack: bool = False) -> "Delivered | None":
+    def basic_get(self, queue: str = "", no_ack: bool = False) -> Delivered | None:
         """Return one message of a queue, or None."""
-        found = self._session.get(queue, no_ack=bool(no_ack))
+        found = self._session.get(self._named(queue), no_ack=bool(no_ack))
         if found is None:
             return None
         tag, entry, source = found
@@ -356,6 +359,12 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
             raise ConsumerCancelled(tag, (60, 30))
         on_cancel(tag)
 
+    def _named(self, queue: str) -> str:
+        """Return the name of a queue: an empty one means the last that was declared here."""
+        if queue or self._last_queue:
+            return queue or self._last_queue
+        raise NotFound("NOT_FOUND - no previously declared queue")
+
     def _forget(self, tag: str) -> None:
         self._callbacks.pop(tag, None)
         self._cancel_callbacks.pop(tag, None)
@@ -375,50 +384,5 @@ class _ChannelSession(Session):
         self.channel = channel
 
 
-class Delivered:
-    """A message as a consumer gets it: shaped as py-amqp's, and nobody else's to change."""
-
-    __slots__ = ("body", "channel", "delivery_info", "delivery_tag", "properties")
-
-    def __init__(self, channel: Channel, entry: Entry, tag: int) -> None:
-        message = entry.message
-        self.body = message.body
-        self.properties = dict(message.properties)
-        if message.headers is not None:
-            headers = _copy_table(message.headers)
-            headers.pop("BCC", None)
-            self.properties["application_headers"] = headers
-        self.channel = channel
-        self.delivery_tag = tag
-        self.delivery_info: dict[str, Any] = {
-            "delivery_tag": tag,
-            "redelivered": entry.is_redelivered,
-            "exchange": message.exchange,
-            "routing_key": message.routing_key,
-        }
-
-    @property
-    def headers(self) -> dict[str, Any]:
-        """The headers of the application."""
-        return self.properties.setdefault("application_headers", {})  # type: ignore[no-any-return]
-
-
 def _ignore(_delivered: Any) -> None:
     """Take a delivery that nobody listens for; it stays unacknowledged."""
-
-
-def _copy_table(table: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value if type(value) in _SCALARS else _copy_value(key, value)
-        for key, value in table.items()
-    }
-
-
-def _copy_value(key: Any, value: Any) -> Any:
-    if isinstance(value, dict):
-        return _copy_table(value)
-    if isinstance(value, (list, tuple)):
-        return [_copy_value(key, one) for one in value]
-    if isinstance(value, tuple(_SCALARS)):
-        return value
-    raise FrameSyntaxError(f"Table type {type(value)!r} for key {key!r} not handled by amqp.")

@@ -1,16 +1,30 @@
-"""What the embedded broker refuses to declare, in RabbitMQ's words."""
+"""What the embedded broker refuses, in RabbitMQ's words."""
 
+import re
 from typing import Any
 
 from amqp.exceptions import AccessRefused, PreconditionFailed
 
-from rpcnode.amqp.memexchange import ExchangeOptions
+from rpcnode.amqp.memexchange import HEADER_MATCHES, ExchangeOptions
 from rpcnode.amqp.memqueue import QueueOptions
 
-_NUMBERS = {"x-expires": 1, "x-message-ttl": 0, "x-max-length": 0, "x-max-priority": 1}
-_TEXTS = ("x-dead-letter-exchange", "x-dead-letter-routing-key", "x-overflow", "x-queue-type")
+LONGEST_TIME = 315_360_000_000  # milliseconds; ten years
+HIGHEST_PRIORITY = 255
+_TIMES = ("x-expires", "x-message-ttl")
+_NUMBERS = (*_TIMES, "x-max-length", "x-max-priority")
+_TEXTS = ("x-dead-letter-exchange", "x-dead-letter-routing-key", "x-overflow")
+_TYPE = "x-queue-type"
 _OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
+_OTHER_TYPES = ("quorum", "stream")
 _UNSUPPORTED = ("x-max-length-bytes", "x-single-active-consumer")
+_TYPE_NAMES = {
+    str: "longstr",
+    bytes: "longstr",
+    bool: "bool",
+    float: "double",
+    list: "array",
+    dict: "table",
+}
 
 
 def check_name(kind: str, name: str) -> None:
@@ -21,15 +35,10 @@ def check_name(kind: str, name: str) -> None:
         )
 
 
-def check_queue_options(
-    options: QueueOptions, named: str, current: QueueOptions | None = None
-) -> None:
-    """Raise PreconditionFailed for arguments that are wrong or differ from the current ones."""
-    if current is not None:
-        for key in (*_NUMBERS, *_TEXTS):
-            _check_argument(key, current.arguments, options.arguments, named)
-        return
+def check_queue_options(options: QueueOptions, named: str) -> None:
+    """Raise PreconditionFailed for arguments that are wrong."""
     arguments = options.arguments
+    _check_reference("x-dead-letter-exchange", arguments, named)
     for key, value in arguments.items():
         problem = _problem(key, value)
         if problem:
@@ -38,26 +47,89 @@ def check_queue_options(
         raise _invalid("x-dead-letter-routing-key", named, "routing_key_but_no_dlx_defined")
 
 
-def check_exchange_options(current: ExchangeOptions, new: ExchangeOptions, named: str) -> None:
+def check_same_queue_options(current: QueueOptions, new: QueueOptions, named: str) -> None:
+    """Raise PreconditionFailed when a queue is there with other options."""
+    check_equivalence("durable", current.durable, new.durable, named)
+    check_equivalence("auto_delete", current.auto_delete, new.auto_delete, named)
+    for key in (*_NUMBERS, *_TEXTS):
+        _check_argument(key, current.arguments, new.arguments, named)
+
+
+def check_exchange_options(options: ExchangeOptions, named: str) -> None:
+    """Raise PreconditionFailed for arguments that are wrong."""
+    _check_reference("alternate-exchange", options.arguments, named)
+
+
+def check_same_exchange_options(current: ExchangeOptions, new: ExchangeOptions, named: str) -> None:
     """Raise PreconditionFailed when an exchange is there with other options."""
-    for key in ("type", "durable", "auto_delete", "internal"):
+    for key in ("type", "durable", "auto_delete"):
         check_equivalence(key, getattr(current, key), getattr(new, key), named)
     _check_argument("alternate-exchange", current.arguments, new.arguments, named)
 
 
 def check_equivalence(key: str, current: Any, new: Any, named: str) -> None:
     """Raise PreconditionFailed when the two values differ."""
-    if current != new:
+    if type(current) is not type(new) or current != new:
         raise _inequivalent(key, f"'{_erlang(new)}'", f"'{_erlang(current)}'", named)
+
+
+def check_binding_arguments(kind: str, arguments: dict[str, Any]) -> None:
+    """Raise PreconditionFailed for a binding that no headers exchange understands."""
+    match = arguments.get("x-match", "all")
+    if kind != "headers" or match in HEADER_MATCHES:
+        return
+    if not isinstance(match, str):
+        raise PreconditionFailed(
+            f"PRECONDITION_FAILED - Invalid x-match field type {_type_of(match)} "
+            f"(value {_erlang(match)}); expected longstr"
+        )
+    raise PreconditionFailed(
+        f'PRECONDITION_FAILED - Invalid x-match field value <<"{match}">>; '
+        "expected all, any, all-with-x, or any-with-x"
+    )
+
+
+def check_expiration(expiration: str | None) -> None:
+    """Raise PreconditionFailed for an expiration that is no time."""
+    if expiration is None or (expiration.isascii() and expiration.isdigit()):
+        problem = _time_problem(int(expiration or 0))
+    else:
+        number = re.match(r"[+-]?[0-9]+", expiration)
+        problem = "no_integer"
+        if number is not None:
+            rest = expiration[number.end() :]
+            problem = f'{{leftover_string,"{rest}"}}' if rest else _time_problem(int(number[0]))
+    if problem:
+        raise PreconditionFailed(
+            f"PRECONDITION_FAILED - invalid expiration '{expiration}': {problem}"
+        )
+
+
+def check_extra_keys(headers: dict[str, Any]) -> None:
+    """Raise PreconditionFailed when CC or BCC is no list."""
+    for name in ("CC", "BCC"):
+        value = headers.get(name, [])
+        if not isinstance(value, list):
+            raise PreconditionFailed(
+                "PRECONDITION_FAILED - invalid message: "
+                f'{{unacceptable_type_in_header,"{name}",{_type_of(value)}}}'
+            )
+
+
+def _check_reference(key: str, arguments: dict[str, Any], named: str) -> None:
+    value = arguments.get(key)
+    if value is not None and not isinstance(value, str):
+        raise PreconditionFailed(
+            f"PRECONDITION_FAILED - invalid type '{_type_of(value)}' for arg '{key}' in {named}"
+        )
 
 
 def _check_argument(key: str, current: dict[str, Any], new: dict[str, Any], named: str) -> None:
     before, after = current.get(key), new.get(key)
-    if before == after:
-        return
     if before is not None and after is not None:
         check_equivalence(key, before, after, named)
-    raise _inequivalent(key, _typed(after), _typed(before), named)
+    elif before is not after:
+        raise _inequivalent(key, _typed(after), _typed(before), named)
 
 
 def _inequivalent(key: str, received: str, current: str, named: str) -> PreconditionFailed:
@@ -75,22 +147,36 @@ def _problem(key: str, value: Any) -> str:
     if key in _UNSUPPORTED:
         return "the embedded broker does not know it"
     if key in _NUMBERS:
-        return _number_problem(value, _NUMBERS[key])
-    if key in _TEXTS and not isinstance(value, str):
+        return _number_problem(key, value)
+    if key not in (*_TEXTS, _TYPE):
+        return ""
+    if not isinstance(value, str):
         return f"{{unacceptable_type,{_type_of(value)}}}"
     if key == "x-overflow" and value not in _OVERFLOWS:
         return "invalid_overflow"
-    if key == "x-queue-type" and value != "classic":
+    return _queue_type_problem(value) if key == _TYPE else ""
+
+
+def _queue_type_problem(value: str) -> str:
+    if value in _OTHER_TYPES:
         return "the embedded broker has classic queues only"
-    return ""
+    return "" if value == "classic" else f"\"unsupported queue type '{value}'\""
 
 
-def _number_problem(value: Any, smallest: int) -> str:
+def _number_problem(key: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int):
-        return f"{{unacceptable_type,{_type_of(value)}}}"
-    if value < 0:
-        return f"{{value_negative,{value}}}"
-    return "" if value >= smallest else "{value_zero,0}"
+        return f'"expected integer, got {_type_of(value)}"'
+    if key == "x-expires" and value == 0:
+        return "{value_zero,0}"
+    if key == "x-max-priority" and value > HIGHEST_PRIORITY:
+        return f"{{max_value_exceeded,{value}}}"
+    return _time_problem(value) if key in _TIMES or value < 0 else ""
+
+
+def _time_problem(milliseconds: int) -> str:
+    if milliseconds < 0:
+        return f"{{value_negative,{milliseconds}}}"
+    return f"{{value_too_large,{milliseconds}}}" if milliseconds > LONGEST_TIME else ""
 
 
 def _typed(value: Any) -> str:
@@ -98,13 +184,9 @@ def _typed(value: Any) -> str:
 
 
 def _type_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "signedint" if abs(value) <= 0x7FFFFFFF else "long"
-    return {str: "longstr", bytes: "longstr", float: "double", list: "array", dict: "table"}.get(
-        type(value), "void"
-    )
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "signedint" if -(2**31) <= value < 2**31 else "long"
+    return _TYPE_NAMES.get(type(value), "void")
 
 
 def _erlang(value: Any) -> str:

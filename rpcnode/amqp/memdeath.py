@@ -25,6 +25,7 @@ def record_death(queue: Queue, message: Message, reason: str, unix_time: float) 
     if queue.dead_letter_key is not None:
         key = queue.dead_letter_key
         headers.pop("CC", None)
+        headers.pop("BCC", None)
     return Message(message.body, properties, headers, queue.dead_letter_exchange or "", key)
 
 

@@ -200,6 +200,12 @@ def drop_connections(uri: str) -> None:
         connection.fail(ConnectionForced("CONNECTION_FORCED - Closed via management plugin"))
 
 
+def count_ready(uri: str) -> int:
+    """Return how many messages wait in the queues of a broker."""
+    host = _hosts.get(_key_of(uri))
+    return 0 if host is None else sum(len(each.ready) for each in host.broker.queues.values())
+
+
 def count_undone(uri: str) -> int:
     """Return how many messages of a broker its consumers have, or are still to get."""
     host = _hosts.get(_key_of(uri))

@@ -7,6 +7,7 @@ it gets its delivery tag.
 import secrets
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 
 from amqp.exceptions import NotAllowed, PreconditionFailed
 
@@ -177,7 +178,8 @@ class Session:
         elif tag not in self.unacked:
             raise PreconditionFailed(f"PRECONDITION_FAILED - unknown delivery tag {tag}")
         else:
-            tags = [one for one in self.unacked if one <= tag] if multiple else [tag]
+            # They are in order: what comes after `tag` need not be looked at.
+            tags = list(takewhile(tag.__ge__, self.unacked)) if multiple else [tag]
         settled: dict[Queue, list[Entry]] = {}
         for one in tags:
             consumer, queue, entry = self.unacked.pop(one)

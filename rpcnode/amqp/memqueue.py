@@ -4,9 +4,11 @@ It does no I/O and knows no clock of its own: time, timers and what is to happen
 messages come from its host. It behaves as RabbitMQ's classic queues do.
 """
 
+from bisect import bisect
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from heapq import merge
 from typing import Any, Protocol
 
 PRIORITY_SHIFT = 48  # a priority weighs more than any number of messages that came before
@@ -150,14 +152,15 @@ class Queue:
                 self._host.dead_letter(self, message, "maxlen")
             return False
         self._last += 1
-        entry = Entry(message, self._last, self._expires_at(message))
+        position = self._last
+        if self._max_priority:
+            priority = min(message.properties.get("priority") or 0, self._max_priority)
+            position -= priority << PRIORITY_SHIFT
+        entry = Entry(message, position, self._expires_at(message))
         consumer = None if self.ready else self._next_consumer()
         if consumer is not None:
             consumer.take(entry)
             return True
-        if self._max_priority:
-            priority = min(message.properties.get("priority") or 0, self._max_priority)
-            entry.position -= priority << PRIORITY_SHIFT
         self._insert(entry)
         self.dispatch()
         self._drop_overflow()
@@ -180,19 +183,26 @@ class Queue:
         """Take the first message that is alive; None if there is none."""
         self.touch()
         self.dispatch()
-        return self.ready.popleft() if self.ready else None
+        if not self.ready:
+            return None
+        entry = self.ready.popleft()
+        self.dispatch()  # the next one may be too old
+        return entry
 
     def requeue(self, entries: Iterable[Entry]) -> None:
         """Take entries back, each at its old place."""
         if self.is_deleted:
             return
-        # The last goes first, so that each of the others finds its place at the head.
-        for entry in sorted(entries, key=_position, reverse=True):
+        returned = sorted(entries, key=_position)
+        for entry in returned:
             entry.is_redelivered = True
-            self._insert(entry)
-        self.dispatch()
+        if len(returned) == 1:
+            self._insert(returned[0])
+        elif returned:
+            self._merge(returned)
         if self._overflow == "drop-head":
             self._drop_overflow()
+        self.dispatch()
 
     def purge(self) -> int:
         """Drop what is ready; return how much that was."""
@@ -257,14 +267,18 @@ class Queue:
         return None
 
     def _insert(self, entry: Entry) -> None:
-        ready, position = self.ready, entry.position
-        if not ready or position > ready[-1].position:
+        ready = self.ready
+        if not ready or entry.position > ready[-1].position:
             ready.append(entry)
-        elif position < ready[0].position:
-            ready.appendleft(entry)
         else:
-            index = next(i for i, one in enumerate(ready) if one.position > position)
-            ready.insert(index, entry)
+            ready.insert(bisect(ready, entry.position, key=_position), entry)
+
+    def _merge(self, entries: list[Entry]) -> None:
+        ready, last = self.ready, entries[-1].position
+        before: list[Entry] = []
+        while ready and ready[0].position < last:
+            before.append(ready.popleft())
+        ready.extendleft(reversed(list(merge(before, entries, key=_position))))
 
     def _drop_expired(self) -> bool:
         """Let the messages at the head die that are too old; return whether any was."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
@@ -64,7 +65,10 @@ class Publisher:
         Raises BrokerUnavailable after `timeout` seconds, when nothing was sent. `settle` is
         called once, with None or the error, and must not block.
         """
-        self._ready_channel(timeout).send(message, settle)
+        channel = self._channel
+        if channel is None or not channel.is_ready:
+            channel = self._ready_channel(timeout)
+        channel.send(message, settle)
         for observe in self._observers.message_published:
             observe(message)
 
@@ -146,6 +150,20 @@ def _set_outcome(outcome: Event[None], error: BaseException | None) -> None:
         outcome.fail(error)
 
 
+@dataclass(slots=True, eq=False)
+class _Parcel:
+    """A message on its way out of the outbox."""
+
+    message: Outgoing
+    settle: Settle
+    give_up_at: float | None
+    outcome: Event[None] | None = None  # of the attempt to send it alone
+
+    @property
+    def is_late(self) -> bool:
+        return self.give_up_at is not None and monotonic() >= self.give_up_at
+
+
 class Outbox:
     """Publishes without ever blocking, again and again until the broker has the message.
 
@@ -156,7 +174,8 @@ class Outbox:
     def __init__(self, publisher: Publisher, link: Link) -> None:
         self._publisher = publisher
         self._link = link
-        self._waiting: deque[tuple[Outgoing, Settle, float | None]] = deque()
+        self._waiting: deque[_Parcel] = deque()
+        self._rejected: deque[_Parcel] = deque()
         self._is_opening = False
         self._in_flight = 0
         self._idle: Event[None] = Event()
@@ -172,44 +191,48 @@ class Outbox:
         if not self._in_flight:
             self._idle = Event()
         self._in_flight += 1
-        self._try(message, settle, give_up_at)
+        self._try(_Parcel(message, settle, give_up_at))
 
     def wait_idle(self, timeout: float | None) -> bool:
         """Wait until everything is confirmed; return whether it is."""
         return self._idle.wait(timeout)
 
-    def _try(self, message: Outgoing, settle: Settle, give_up_at: float | None) -> None:
-        settled = partial(self._settled, message, settle, give_up_at)
+    def _try(self, parcel: _Parcel) -> None:
         try:
-            is_written = self._publisher.post_now(message, settled)
+            is_written = self._publisher.post_now(parcel.message, partial(self._settled, parcel))
         except BrokerUnavailable:
             is_written = False
         except Exception as exc:  # it cannot be encoded: no later attempt can change that
-            self._finish(settle, exc)
+            self._finish(parcel, exc)
             return
         if not is_written:
-            self._waiting.append((message, settle, give_up_at))
-            self._send_soon(0)
+            self._again(parcel, 0)
 
-    def _settled(
-        self,
-        message: Outgoing,
-        settle: Settle,
-        give_up_at: float | None,
-        error: BaseException | None,
-    ) -> None:
-        is_late = give_up_at is not None and monotonic() >= give_up_at
-        if error is None or _is_final(error) or is_late:
-            self._finish(settle, error)
+    def _settled(self, parcel: _Parcel, error: BaseException | None) -> None:
+        if error is None or _is_final(error) or parcel.is_late:
+            self._finish(parcel, error)
             return
-        logger.debug("message %s is not confirmed (%s); it is sent again", message.id, error)
-        self._waiting.append((message, settle, give_up_at))
-        self._send_soon(RETRY_DELAY if isinstance(error, PublishRejected) else 0)
+        logger.debug("message %s is not confirmed (%s); it is sent again", parcel.message.id, error)
+        if isinstance(error, PublishRejected):
+            parcel.outcome = parcel.outcome or Event()
+            self._again(parcel, RETRY_DELAY)
+        else:
+            self._again(parcel, 0)
 
-    def _finish(self, settle: Settle, error: BaseException | None) -> None:
+    def _again(self, parcel: _Parcel, delay: float) -> None:
+        if parcel.outcome is None:
+            self._waiting.append(parcel)
+        else:
+            self._rejected.append(parcel)
+            parcel.outcome.set()
+        self._send_soon(delay)
+
+    def _finish(self, parcel: _Parcel, error: BaseException | None) -> None:
         self._in_flight -= 1
+        if parcel.outcome is not None:
+            parcel.outcome.set()
         try:
-            settle(error)
+            parcel.settle(error)
         finally:
             if self._in_flight == 0:
                 self._idle.set()
@@ -217,39 +240,47 @@ class Outbox:
     def _send_soon(self, delay: float) -> None:
         if not self._is_opening:
             self._is_opening = True
-            call_later(delay, spawn, self._send_waiting)
+            call_later(delay, spawn, self._send_all)
 
-    def _send_waiting(self) -> None:
+    def _send_all(self) -> None:
         began = monotonic()
         try:
             self._publisher.open(RETRY_DELAY)
+            self._send_waiting()
+            self._send_rejected()
         except BrokerUnavailable as exc:
             self._drop(BrokerUnavailable(f"the message was not confirmed: {exc}"))
-        else:
-            # A message that closed the channel may have been first, and now is last: it takes
-            # no other one with it for good.
-            self._waiting.rotate(-1)
-            self._send_all()
         finally:
             self._is_opening = False
-            if self._waiting:
+            if self._waiting or self._rejected:
                 self._send_soon(max(0.0, began + RETRY_DELAY - monotonic()))
 
-    def _send_all(self) -> None:
+    def _send_waiting(self) -> None:
         for number in range(1, len(self._waiting) + 1):
-            self._try(*self._waiting.popleft())
+            self._try(self._waiting.popleft())
             if number % BATCH == 0:
                 sleep(0)
 
+    def _send_rejected(self) -> None:
+        # Each waits for the outcome of the one before: the broker closes the channel over a
+        # message without saying which one it was, and takes the confirms of others with it.
+        for _ in range(len(self._rejected)):
+            self._publisher.open(RETRY_DELAY)
+            parcel = self._rejected.popleft()
+            outcome: Event[None] = Event()
+            parcel.outcome = outcome
+            self._try(parcel)
+            outcome.wait()
+
     def _drop(self, error: BrokerUnavailable) -> None:
         """Give up what is too late; without hope for a connection, everything."""
-        now = monotonic()
-        waiting, self._waiting = self._waiting, deque()
-        for message, settle, give_up_at in waiting:
-            if self._link.is_closed or (give_up_at is not None and now >= give_up_at):
-                self._finish(settle, error)
-            else:
-                self._waiting.append((message, settle, give_up_at))
+        for queue in (self._waiting, self._rejected):
+            for _ in range(len(queue)):
+                parcel = queue.popleft()
+                if self._link.is_closed or parcel.is_late:
+                    self._finish(parcel, error)
+                else:
+                    queue.append(parcel)
 
 
 def _is_final(error: BaseException) -> bool:

@@ -30,7 +30,7 @@ class _GreenSocket:
     def start_batching(self) -> bytes:
         """From now on collect what is written; return what was read ahead."""
         self._outgoing: list[bytes] = []
-        self._outgoing_size = 0
+        self.outgoing_size = 0
         self._is_scheduled = False
         self.sock.settimeout(None)
         self._write = self._append
@@ -40,7 +40,7 @@ class _GreenSocket:
     def _append(self, data: Any) -> None:
         chunk = bytes(data)  # py-amqp lends a view of its buffer
         self._outgoing.append(chunk)
-        self._outgoing_size += len(chunk)
+        self.outgoing_size += len(chunk)
         if not self._is_scheduled:
             self._is_scheduled = True
             call_soon(self.flush)
@@ -88,8 +88,8 @@ class _GreenSocket:
             self._sender = None
 
     def _count_sent(self, size: int) -> None:
-        self._outgoing_size -= size
-        if self._room is not None and self._outgoing_size <= HIGH_WATER:
+        self.outgoing_size -= size
+        if self._room is not None and self.outgoing_size <= HIGH_WATER:
             self._room.set()
             self._room = None
 
@@ -99,7 +99,7 @@ class _GreenSocket:
         A socket that is closed has room: whoever writes then gets an error.
         """
         deadline = None if timeout is None else monotonic() + timeout
-        while self._outgoing_size > HIGH_WATER and self.sock is not None:
+        while self.outgoing_size > HIGH_WATER and self.sock is not None:
             if self._room is None:
                 self._room = Event()
             if not self._room.wait(None if deadline is None else deadline - monotonic()):

@@ -227,12 +227,22 @@ class Entrypoint(Extension):
         Assign it to the name users write: `rpc = Rpc.decorator`.
         """
         if len(args) == 1 and not kwargs and isinstance(args[0], _FUNCTIONS):
-            return register_entrypoint(args[0], cls())
+            return register_entrypoint(args[0], cls._without_arguments())
 
         def register(function: F) -> F:
             return register_entrypoint(function, cls(*args, **kwargs))
 
         return register
+
+    @classmethod
+    def _without_arguments(cls) -> Self:
+        try:
+            inspect.signature(cls.__init__).bind(None)
+        except TypeError as exc:
+            raise ConfigurationError(
+                f"the decorator of {cls.__name__} wants arguments, in parentheses: {exc}"
+            ) from exc
+        return cls()
 
 
 _FUNCTIONS = (FunctionType, staticmethod, classmethod)
@@ -326,3 +336,13 @@ def _check_method(label: str, method: Any) -> None:
         raise ConfigurationError(f"{label} is an async method: entrypoints fire plain ones")
     if isinstance(method, classmethod):
         raise ConfigurationError(f"{label} is a class method: entrypoints fire plain methods")
+    if isinstance(method, FunctionType) and not _has_room_for_self(method):
+        raise ConfigurationError(f"{label} has no parameter for the instance: write `self`")
+
+
+def _has_room_for_self(method: FunctionType) -> bool:
+    try:
+        inspect.signature(method).bind_partial(None)
+    except TypeError:
+        return False
+    return True

@@ -1,7 +1,7 @@
 """What the tests of the messaging core share: links, messages, a proxy that can fall silent."""
 
 import itertools
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -12,7 +12,6 @@ from rpcnode.amqp.message import Outgoing
 from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.concurrency import kill, sleep, socket, spawn
 
-CLOSED_BY_FORCE = "closed by a test"
 _ids = itertools.count(1)
 
 
@@ -39,6 +38,13 @@ def outgoing(key, body=b"body", exchange="", headers=None, mandatory=True, **pro
     """Return a message with an id of its own."""
     identified = {"message_id": f"id-{next(_ids)}", **properties}
     return Outgoing(exchange, key, body, identified, headers or {}, mandatory)
+
+
+def with_credentials(uri, credentials):
+    """Return `uri` with another `user:password`."""
+    parts = urlsplit(uri)
+    address = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{credentials}@{address}").geturl()
 
 
 def declared(link, name, **options):
@@ -75,7 +81,8 @@ class Proxy:
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(20)
         port = self._listener.getsockname()[1]
-        self.uri = parts._replace(netloc=f"guest:guest@127.0.0.1:{port}").geturl()
+        credentials = parts.netloc.rpartition("@")[0] or "guest:guest"
+        self.uri = parts._replace(netloc=f"{credentials}@127.0.0.1:{port}").geturl()
         self.accepted = 0
         self.is_silent = False
         self.is_refusing = False
@@ -86,10 +93,8 @@ class Proxy:
         """Break all connections."""
         sockets, self._sockets = self._sockets, []
         for each in sockets:
-            try:
+            with suppress(OSError):  # it was closed by its peer
                 each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # it was closed by its peer
 
     def close(self):
         """Stop."""

@@ -12,6 +12,7 @@ from amqp.serialization import dumps
 from rpcnode.amqp.codec import (
     ReceivedContent,
     encoding_error,
+    read_ack,
     read_deliver,
     write_ack,
     write_publish,
@@ -79,7 +80,9 @@ def as_py_amqp_writes_it(outgoing):
     "outgoing",
     [
         message(),
-        message({"text": "é", "number": 1, "list": [1, {"deep": None}], "at": datetime(2026, 1, 1)}),
+        message(
+            {"text": "é", "number": 1, "list": [1, {"deep": None}], "at": datetime(2026, 1, 1)}
+        ),
         message(body=b""),
         message(body=b"x" * 20_000),
         message(exchange="", key="ключ" * 20),
@@ -172,7 +175,9 @@ def test_encoding_error_without_a_culprit_names_exchange_and_key():
     assert "odd" in str(error)
 
 
-@pytest.mark.parametrize("write", [lambda c: write_publish(c, message()), lambda c: write_ack(c, 1)])
+@pytest.mark.parametrize(
+    "write", [lambda c: write_publish(c, message()), lambda c: write_ack(c, 1)]
+)
 def test_closed_channel_writes_nothing_and_says_so(write):
     channel = Channel()
     channel.connection = None
@@ -194,6 +199,11 @@ def test_deliver_is_read_as_py_amqp_reads_it():
         "exchange": "exchange",
         "routing_key": "ключ",
     }
+
+
+@pytest.mark.parametrize("multiple", [False, True])
+def test_confirm_is_read_as_py_amqp_reads_it(multiple):
+    assert read_ack(b"\0\0\0\0" + dumps("Lb", (2**40, multiple))) == (2**40, multiple)
 
 
 def test_routing_key_that_is_no_text_is_read_all_the_same():

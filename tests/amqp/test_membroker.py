@@ -5,14 +5,12 @@ import itertools
 from collections import Counter
 
 import pytest
-from amqp.exceptions import PreconditionFailed
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rpcnode.amqp.membroker import REJECTED, ROUTED, UNROUTABLE, Broker, Clock
+from rpcnode.amqp.membroker import ROUTED, Broker, Clock
 from rpcnode.amqp.memdeath import is_cycle
-from rpcnode.amqp.memexchange import ExchangeOptions, is_topic_match
 from rpcnode.amqp.mempeer import Peer, Session
 from rpcnode.amqp.memqueue import Message, QueueOptions
 
@@ -103,112 +101,6 @@ def bodies(queue):
     return [entry.message.body for entry in queue.ready]
 
 
-@pytest.mark.parametrize(
-    ("pattern", "key", "is_match"),
-    [
-        ("a.b", "a.b", True),
-        ("a.*", "a.b", True),
-        ("a.*", "a", False),
-        ("a.*", "a.b.c", False),
-        ("*", "", True),
-        ("#", "", True),
-        ("#", "a.b.c", True),
-        ("a.#", "a", True),
-        ("a.#", "b", False),
-        ("#.c", "a.b.c", True),
-        ("a.#.d", "a.b.c.d", True),
-        ("a.#.*.d", "a.d", False),
-        ("#.#", "", True),
-        ("a.#.b.#.c", "a.x.b.c", True),
-        ("a.b", "a.b.c", False),
-    ],
-)
-def test_topic_patterns_match_word_by_word(pattern, key, is_match):
-    assert is_topic_match(pattern.split("."), key.split(".")) is is_match
-
-
-def test_headers_exchange_compares_all_or_any(broker):
-    every, some = declare(broker, "every"), declare(broker, "some")
-    broker.bind("amq.headers", every, "", {"x-match": "all", "a": 1, "b": 2})
-    broker.bind("amq.headers", some, "", {"x-match": "any", "a": 1, "b": 2})
-
-    publish(broker, "", exchange="amq.headers", headers={"a": 1})
-
-    assert (len(every.ready), len(some.ready)) == (0, 1)
-
-
-def test_message_reaches_a_queue_once_however_many_bindings_match(broker):
-    queue = declare(broker, "q")
-    for key in ("#", "a.*", "a.b"):
-        broker.bind("amq.topic", queue, key, {})
-
-    publish(broker, "a.b", exchange="amq.topic")
-
-    assert len(queue.ready) == 1
-
-
-def test_route_is_found_anew_after_an_unbinding(broker):
-    queue = declare(broker, "q")
-    broker.bind("amq.direct", queue, "key", {})
-    before = publish(broker, "key", exchange="amq.direct")
-
-    broker.unbind("amq.direct", queue, "key", {})
-
-    assert (before, publish(broker, "key", exchange="amq.direct")) == (ROUTED, UNROUTABLE)
-
-
-def test_exchange_sends_to_a_bound_exchange_and_to_its_alternate(broker):
-    queue, rest = declare(broker, "q"), declare(broker, "rest")
-    options = ExchangeOptions("direct", arguments={"alternate-exchange": "amq.fanout"})
-    broker.declare_exchange("source", options, passive=False)
-    broker.bind("source", broker.exchange("amq.topic"), "key", {})
-    broker.bind("amq.topic", queue, "#", {})
-    broker.bind("amq.fanout", rest, "", {})
-
-    publish(broker, "key", b"bound", exchange="source")
-    publish(broker, "other", b"alternate", exchange="source")
-
-    assert (bodies(queue), bodies(rest)) == ([b"bound"], [b"alternate"])
-
-
-def test_auto_delete_exchange_goes_with_its_last_binding(broker):
-    queue = declare(broker, "q")
-    broker.declare_exchange("x", ExchangeOptions("topic", auto_delete=True), passive=False)
-    broker.bind("x", queue, "#", {})
-
-    broker.remove_queue(queue)
-
-    assert "x" not in broker.exchanges
-
-
-def test_message_without_expiration_in_front_keeps_an_expired_one_in_the_queue(broker, time):
-    queue, dead = declare(broker, "q", dead_letter_exchange=""), declare(broker, "dead")
-    queue.dead_letter_key = "dead"
-    publish(broker, "q", b"stays")
-    publish(broker, "q", b"short", expiration="10")
-
-    time.advance(1)
-    before = bodies(queue)
-    queue.get()
-    queue.dispatch()
-
-    assert (before, bodies(queue), bodies(dead)) == ([b"stays", b"short"], [], [b"short"])
-
-
-def test_smaller_of_queue_and_message_ttl_counts(broker, time):
-    queue = declare(broker, "q", message_ttl=100)
-    publish(broker, "q", b"message", expiration="50")
-    time.advance(0.06)
-    after_message_ttl = bodies(queue)
-    publish(broker, "q", b"queue", expiration="5000")
-    time.advance(0.09)
-    before_queue_ttl = bodies(queue)
-
-    time.advance(0.02)
-
-    assert (after_message_ttl, before_queue_ttl, bodies(queue)) == ([], [b"queue"], [])
-
-
 def test_expired_message_is_never_delivered_late(broker, time, session, peer):
     queue = declare(broker, "q")
     publish(broker, "q", b"old", expiration="10")
@@ -217,59 +109,6 @@ def test_expired_message_is_never_delivered_late(broker, time, session, peer):
     session.consume("q", "c", no_ack=False, exclusive=False)
 
     assert (read(peer), bodies(queue)) == ([], [])
-
-
-def test_message_with_no_time_to_live_reaches_a_waiting_consumer_only(broker, session, peer, time):
-    queue = declare(broker, "q")
-    publish(broker, "q", b"lost", expiration="0")
-    time.advance(0)
-    gone = bodies(queue)
-
-    session.consume("q", "c", no_ack=False, exclusive=False)
-    publish(broker, "q", b"taken", expiration="0")
-
-    assert gone == []
-    assert [entry.message.body for _tag, entry in read(peer)] == [b"taken"]
-
-
-def test_dead_letter_tells_its_story_as_rabbitmq_does(broker, time):
-    declare(broker, "q", dead_letter_exchange="amq.topic", dead_letter_routing_key="dead.key")
-    dead = declare(broker, "dead")
-    broker.bind("amq.topic", dead, "dead.#", {})
-    publish(broker, "q", b"body", headers={"mine": 1}, expiration="10", correlation_id="c")
-
-    time.advance(1)
-
-    message = dead.ready[0].message
-    death = message.headers["x-death"][0]
-    assert (message.exchange, message.routing_key) == ("amq.topic", "dead.key")
-    assert message.properties == {"correlation_id": "c"}
-    assert death.pop("time").timestamp() > 0
-    assert death == {
-        "count": 1,
-        "reason": "expired",
-        "queue": "q",
-        "exchange": "",
-        "routing-keys": ["q"],
-        "original-expiration": "10",
-    }
-    assert message.headers["mine"] == 1
-    assert message.headers["x-first-death-reason"] == "expired"
-    assert message.headers["x-first-death-queue"] == "q"
-    assert message.headers["x-first-death-exchange"] == ""
-
-
-def test_second_death_for_the_same_reason_is_counted_and_comes_first(broker, session):
-    first = declare(broker, "first", dead_letter_exchange="", dead_letter_routing_key="second")
-    declare(broker, "second", dead_letter_exchange="", dead_letter_routing_key="first")
-    publish(broker, "first")
-    for name in ("first", "second", "first", "second"):
-        tag, _entry, _queue = session.get(name, no_ack=False)
-        session.reject(tag, multiple=False, requeue=False)
-
-    deaths = first.ready[0].message.headers["x-death"]
-
-    assert [(one["queue"], one["count"]) for one in deaths] == [("second", 2), ("first", 2)]
 
 
 def test_automatic_cycle_of_dead_letters_is_broken(broker, time):
@@ -298,116 +137,6 @@ def test_only_a_cycle_without_a_rejection_is_broken(deaths, is_broken):
     headers = {"x-death": [{"queue": queue, "reason": reason} for queue, reason in deaths]}
 
     assert is_cycle("q", headers) is is_broken
-
-
-def test_full_queue_drops_its_head_into_the_dead_letter_exchange(broker):
-    queue = declare(
-        broker, "q", max_length=2, dead_letter_exchange="", dead_letter_routing_key="dead"
-    )
-    dead = declare(broker, "dead")
-
-    outcomes = [publish(broker, "q", body) for body in (b"1", b"2", b"3")]
-
-    assert (outcomes, bodies(queue), bodies(dead)) == ([ROUTED] * 3, [b"2", b"3"], [b"1"])
-    assert dead.ready[0].message.headers["x-death"][0]["reason"] == "maxlen"
-
-
-def test_full_queue_that_rejects_says_so_while_others_take_the_message(broker):
-    full = declare(broker, "full", max_length=0, overflow="reject-publish")
-    other = declare(broker, "other")
-    for queue in (full, other):
-        broker.bind("amq.fanout", queue, "", {})
-
-    outcome = publish(broker, "", exchange="amq.fanout")
-
-    assert (outcome, len(full.ready), len(other.ready)) == (REJECTED, 0, 1)
-
-
-def test_higher_priority_goes_first_within_the_limit(broker):
-    queue = declare(broker, "q", max_priority=5)
-    for body, priority in ((b"none", None), (b"5", 5), (b"9", 9), (b"1", 1)):
-        publish(broker, "q", body, **({} if priority is None else {"priority": priority}))
-
-    assert bodies(queue) == [b"5", b"9", b"1", b"none"]
-
-
-def test_unused_queue_expires_and_use_renews_its_lease(broker, time, session):
-    declare(broker, "q", expires=1000)
-    time.advance(0.9)
-    declare(broker, "q", expires=1000)
-    time.advance(0.9)
-    session.get("q", no_ack=True)
-    time.advance(0.9)
-    publish(broker, "q")  # is no use
-    alive = "q" in broker.queues
-
-    time.advance(0.2)
-
-    assert (alive, "q" in broker.queues) == (True, False)
-
-
-def test_queue_with_a_consumer_does_not_expire(broker, time, session):
-    declare(broker, "q", expires=100)
-    session.consume("q", "c", no_ack=False, exclusive=False)
-    time.advance(10)
-    alive = "q" in broker.queues
-    session.cancel("c")
-
-    time.advance(0.2)
-
-    assert (alive, "q" in broker.queues) == (True, False)
-
-
-def test_requeued_messages_come_back_at_their_old_places(broker, peer, session):
-    queue = declare(broker, "q")
-    for number in range(6):
-        publish(broker, "q", b"%d" % number)
-    tags = [session.get("q", no_ack=False)[0] for _ in range(4)]
-    session.ack(tags[1], multiple=False)
-    session.reject(tags[3], multiple=False, requeue=True)
-
-    session.close()
-
-    assert bodies(queue) == [b"0", b"2", b"3", b"4", b"5"]
-    assert [one.is_redelivered for one in queue.ready] == [True] * 3 + [False] * 2
-
-
-def test_acks_of_several_take_those_before_too(broker, session):
-    queue = declare(broker, "q")
-    for number in range(4):
-        publish(broker, "q", b"%d" % number)
-    tags = [session.get("q", no_ack=False)[0] for _ in range(4)]
-    session.ack(tags[2], multiple=True)
-    left = list(session.unacked)
-
-    session.reject(0, multiple=True, requeue=True)
-
-    assert (left, bodies(queue)) == ([tags[3]], [b"3"])
-
-
-@pytest.mark.parametrize("text", ["", "soon", "-1"])
-def test_expiration_that_is_no_time_is_refused(broker, text):
-    declare(broker, "q")
-
-    with pytest.raises(PreconditionFailed, match="invalid expiration"):
-        publish(broker, "q", expiration=text)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [
-        ({"message_ttl": "5"}, "invalid arg 'x-message-ttl' .*unacceptable_type,longstr"),
-        ({"message_ttl": -5}, "value_negative,-5"),
-        ({"expires": 0}, "invalid arg 'x-expires' .*value_zero"),
-        ({"dead_letter_routing_key": "k"}, "routing_key_but_no_dlx_defined"),
-        ({"overflow": "explode"}, "invalid_overflow"),
-        ({"queue_type": "quorum"}, "classic queues only"),
-        ({"single_active_consumer": True}, "does not know it"),
-    ],
-)
-def test_arguments_that_cannot_work_are_refused(broker, arguments, problem):
-    with pytest.raises(PreconditionFailed, match=problem):
-        declare(broker, "q", **arguments)
 
 
 class Conservation(RuleBasedStateMachine):

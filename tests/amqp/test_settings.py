@@ -3,7 +3,7 @@
 import kombu
 import pytest
 
-from rpcnode.amqp.settings import Capabilities, BrokerSettings, register_transports
+from rpcnode.amqp.settings import BrokerSettings, Capabilities, register_transports
 from rpcnode.amqp.transport import TlsTransport, Transport
 
 

@@ -345,6 +345,25 @@ def test_class_method_is_refused_when_it_is_bound(above):
         service_container(method=method)
 
 
+def test_method_without_self_is_refused_when_it_is_bound():
+    @dummy
+    def method(): ...
+
+    with pytest.raises(ConfigurationError, match=r"Service.method.*write `self`"):
+        service_container(method=method)
+
+
+def test_decorator_that_wants_arguments_says_so():
+    class Every(Entrypoint):
+        def __init__(self, seconds, **kwargs):
+            super().__init__(**kwargs)
+
+    with pytest.raises(ConfigurationError, match=r"Every wants arguments.*'seconds'"):
+
+        @Every.decorator
+        def method(self): ...
+
+
 class Collector(ProviderCollector, SharedExtension):
     pass
 

@@ -194,9 +194,7 @@ def test_unreliable_handler_misses_what_came_while_it_was_away(config):
 
 
 def test_reliable_broadcast_needs_an_identifier():
-    with pytest.raises(
-        EventHandlerConfigurationError, match=r"mailer.handle.*broadcast_id"
-    ):
+    with pytest.raises(EventHandlerConfigurationError, match=r"mailer.handle.*broadcast_id"):
         ServiceContainer(Shop(handler_type=BROADCAST, reliable_delivery=True).service(), {})
 
 

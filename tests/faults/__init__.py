@@ -1,0 +1,1 @@
+"""What breaks, and what callers, handlers and publishers see of it."""

@@ -1,0 +1,160 @@
+"""A broker that is away, goes away, or takes things away."""
+
+import pytest
+
+from rpcnode.concurrency import Event, sleep, spawn
+from rpcnode.events import event_handler
+from rpcnode.exceptions import BrokerUnavailable, RpcTimeout
+from rpcnode.extensions.connection import Messaging
+from rpcnode.rpc import rpc
+from tests.faults.load import Load
+from tests.hosting import hosted, wait_until
+from tests.rabbitmq_server import RabbitServer
+
+
+@pytest.fixture
+def own_server():
+    """A RabbitMQ that nobody else uses, to be stopped and started."""
+    server = RabbitServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+def recovers(services, load):
+    """Wait until calls and events get through again, then end the load."""
+    returned, dispatched = len(load.returned), len(load.dispatched)
+    wait_until(lambda: len(load.returned) > returned + 50, seconds=40)
+    wait_until(lambda: len(load.dispatched) > dispatched + 20, seconds=40)
+    return load.end()
+
+
+def all_is_well(load, book, timeout=10):
+    """Check what is promised whatever happens to the broker."""
+    for number in load.dispatched:
+        assert book.counts("event")[number] >= 1, f"event {number} was confirmed and lost"
+    assert set(load.returned) <= set(book.counts("call"))
+    assert load.slowest < timeout + 1
+    for _number, error in load.failed:
+        assert isinstance(error, RpcTimeout), error
+
+
+def test_broker_restarted_under_load(own_server, hosting, book):
+    with hosted({"AMQP_URI": own_server.uri}) as services:
+        process = hosting(own_server.uri)
+        load = Load(services)
+        wait_until(lambda: len(load.returned) > 50 and len(load.dispatched) > 10)
+        own_server.restart()
+        recovers(services, load)
+        wait_until(lambda: set(load.dispatched) <= set(book.counts("event")), seconds=20)
+        process.process.terminate()
+        assert process.wait() == 0
+
+    all_is_well(load, book)
+
+
+def test_connections_closed_by_force_under_load(vhost_uri, management_api, hosting, book):
+    with hosted({"AMQP_URI": vhost_uri}) as services:
+        process = hosting(vhost_uri)
+        load = Load(services)
+        wait_until(lambda: len(load.returned) > 50 and len(load.dispatched) > 10)
+        vhost = vhost_uri.rpartition("/")[2]
+        names = wait_until(lambda: connections_of(management_api, vhost, at_least=4), seconds=20)
+        for name in names:
+            management_api.close_connection(name)
+        recovers(services, load)
+        wait_until(lambda: set(load.dispatched) <= set(book.counts("event")), seconds=20)
+        process.process.terminate()
+        assert process.wait() == 0
+
+    all_is_well(load, book)
+
+
+def connections_of(api, vhost, at_least):
+    found = [each for each in api.request("GET", "connections") if each.get("vhost") == vhost]
+    return [each["name"] for each in found] if len(found) >= at_least else []
+
+
+@pytest.mark.parametrize("queue", ["rpc-ledger", "evt-caller-happened--ledger.handle"])
+def test_queue_deleted_under_load(vhost_uri, hosting, book, queue):
+    with hosted({"AMQP_URI": vhost_uri}) as services:
+        process = hosting(vhost_uri)
+        load = Load(services, timeout=2)
+        wait_until(lambda: len(load.returned) > 20 and len(load.dispatched) > 5)
+        channel = services.extension(Messaging).connection.consuming.channel()
+        channel.queue_delete(queue)
+        recovers(services, load)
+        process.process.terminate()
+        assert process.wait() == 0
+
+    assert "cancelled the consumer" in process.errors
+    assert load.slowest < 3
+
+
+def test_call_that_runs_while_its_connection_is_lost_is_run_once(vhost_uri):
+    entered, end, calls = Event(), Event(), []
+
+    class Service:
+        name = "service"
+
+        @rpc
+        def method(self):
+            calls.append("begun")
+            entered.set()
+            end.wait()
+            return "returned"
+
+        @event_handler("caller", "happened")
+        def handle(self, payload):
+            self.method()
+            calls.append("handled")
+
+    with hosted({"AMQP_URI": vhost_uri}, Service) as services:
+        reply = services.rpc.service.method.call_async()
+        services.dispatch("happened", 1)
+        wait_until(lambda: len(calls) == 2)
+        messaging = services.extension(Messaging, "service")
+        messaging.connection.consuming.abort("the test wants it")
+        wait_until(lambda: messaging.intake.taken_over == 2)
+        end.set()
+
+        assert reply.result() == "returned"
+        wait_until(lambda: "handled" in calls)
+    assert calls == ["begun", "begun", "handled"]
+
+
+def test_broker_that_is_away_at_the_start_is_waited_for(hosting, start, book):
+    server = RabbitServer()
+    try:
+        server.start()
+        uri = server.uri
+        server.halt()
+        process = start("run", "--broker", uri, "tests.faults.ledger")
+        process.wait_for("cannot reach the broker amqp://guest:**@127.0.0.1")
+        server.resume()
+        process.wait_for("services are up")
+        process.process.terminate()
+        assert process.wait() == 0
+        assert "guest:guest" not in process.errors
+    finally:
+        server.stop()
+
+
+def test_call_made_while_the_broker_is_down_fails_in_time_and_the_next_succeeds(
+    own_server, hosting, book
+):
+    with hosted({"AMQP_URI": own_server.uri}) as services:
+        hosting(own_server.uri)
+        assert services.rpc.ledger.write(1) == 1
+        own_server.halt()
+        with pytest.raises(RpcTimeout, match=r"ledger.write within 0.5 s"):
+            services.rpc.ledger.write.with_options(timeout=0.5)(2)
+        with pytest.raises(BrokerUnavailable):
+            services.dispatch("happened", 3, timeout=0.5)
+        waiting = spawn(services.rpc.ledger.write.with_options(timeout=40), 4)
+        sleep(0)
+        own_server.resume()
+
+        assert waiting.wait() == 4
+        assert services.rpc.ledger.write(5) == 5
+    assert book.counts("call") == {1: 1, 4: 1, 5: 1}

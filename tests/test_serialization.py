@@ -1,0 +1,257 @@
+"""Payloads and error objects."""
+
+import json
+import uuid
+from datetime import date, datetime
+from decimal import Decimal
+
+import pytest
+
+from rpcnode.config import Config
+from rpcnode.exceptions import (
+    ConfigurationError,
+    DeadlineExceeded,
+    IncorrectSignature,
+    MalformedRequest,
+    MethodNotFound,
+    RemoteError,
+    RpcTimeout,
+    TooBusy,
+    UndecodableMessage,
+    UnknownService,
+    UnserializableValueError,
+    deserialize_to_instance,
+    registry,
+)
+from rpcnode.serialization import (
+    Serialization,
+    compress,
+    deserialize,
+    safe_for_serialization,
+    serialize,
+)
+
+JSON = {"content_type": "application/json"}
+
+
+def make(**config):
+    return Serialization.from_config(Config(config))
+
+
+def round_trip(value, serialization=None):
+    serialization = serialization or make()
+    return serialization.decode(serialization.default.encode(value), JSON, {})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [1, 2.5, "ü", {"a": [True]}],
+        datetime(2026, 1, 2, 3, 4, 5, 6),
+        date(2026, 1, 2),
+        Decimal("1.10"),
+        uuid.UUID(int=5),
+        b"\xff",
+        {"__type__": "no such type", "__value__": 1},
+        {"__type__": ["unhashable"], "__value__": 1},
+        {"__type__": "datetime", "__value__": "no date"},
+        {"__type__": "datetime", "more": 1, "__value__": 2},
+    ],
+)
+def test_json_brings_back_what_was_sent(value):
+    assert round_trip(value) == value
+
+
+def test_json_is_what_other_peers_read():
+    assert make().default.encode({"a": [1, "ü"]}) == b'{"a":[1,"\\u00fc"]}'
+    assert json.loads(make().default.encode(Decimal("1.10"))) == {
+        "__type__": "decimal",
+        "__value__": "1.10",
+    }
+
+
+@pytest.mark.parametrize("value", [object(), {1j: 2}, float, [set()]])
+def test_value_that_cannot_be_sent_is_named(value):
+    with pytest.raises(UnserializableValueError) as caught:
+        make().default.encode(value)
+
+    assert repr(value) in str(caught.value)
+
+
+def test_value_that_contains_itself_cannot_be_sent():
+    value = []
+    value.append(value)
+
+    with pytest.raises(UnserializableValueError):
+        make().default.encode(value)
+
+
+@pytest.mark.parametrize(
+    ("body", "properties", "text"),
+    [
+        (b"{", JSON, "not json"),
+        (b"\xff", JSON, "not json"),
+        (b"1", {"content_type": "text/plain"}, r"'text/plain' is not accepted, only application"),
+        (b"1", {**JSON, "content_encoding": "klingon"}, "klingon"),
+    ],
+)
+def test_body_that_cannot_be_read_says_why(body, properties, text):
+    with pytest.raises(UndecodableMessage, match=text):
+        make().decode(body, properties, {})
+
+
+def test_other_character_sets_are_read():
+    latin = {**JSON, "content_encoding": "latin-1"}
+
+    assert make().decode('"ü"'.encode("latin-1"), latin, {}) == "ü"
+
+
+def test_compressed_bodies_are_read():
+    body, kind = compress(b'"text"', "zlib")
+
+    assert make().decode(body, JSON, {"compression": kind}) == "text"
+    with pytest.raises(UndecodableMessage, match=r"cannot be decompressed \('no such'\)"):
+        make().decode(body, JSON, {"compression": "no such"})
+    with pytest.raises(UndecodableMessage, match="cannot be decompressed"):
+        make().decode(b"text", JSON, {"compression": kind})
+
+
+def test_only_what_is_accepted_is_read():
+    serialization = make(ACCEPT=["json", "msgpack"], SERIALIZER="msgpack")
+
+    assert serialization.of({}).name == "msgpack"
+    assert serialization.of(JSON).name == "json"
+    assert serialization.for_reply(JSON).name == "json"
+    assert serialization.for_reply({"content_type": "text/plain"}).name == "msgpack"
+    with pytest.raises(UndecodableMessage):
+        make(SERIALIZER="msgpack").of(JSON)
+
+
+def upper(value):
+    return value.upper()
+
+
+def lower(text):
+    return text.lower()
+
+
+def test_own_serializers_are_named_in_the_configuration():
+    entry = {"encoder": f"{__name__}.upper", "decoder": lower, "content_type": "text/loud"}
+    serialization = make(SERIALIZERS={"loud": entry}, SERIALIZER="loud", ACCEPT=["json", "loud"])
+
+    assert serialization.default.encode("text") == b"TEXT"
+    assert serialization.decode(b"TEXT", {"content_type": "text/loud"}, {}) == "text"
+    assert serialization.named("json").name == "json"
+    assert serialization.named(None).name == "loud"
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ({"SERIALIZER": "yaml"}, "no serializer 'yaml', only json"),
+        ({"SERIALIZER": "pickle"}, "pickle runs whatever a sender likes"),
+        ({"ACCEPT": ["pickle"]}, "pickle runs whatever a sender likes"),
+        ({"SERIALIZERS": {"x": {"encoder": upper}}}, "'x' lacks"),
+        (
+            {"SERIALIZERS": {"x": {"encoder": "no.where", "decoder": lower, "content_type": "x"}}},
+            "no function 'no.where'",
+        ),
+    ],
+)
+def test_wrong_configuration_is_refused(config, text):
+    with pytest.raises(ConfigurationError, match=text):
+        make(**config)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MalformedRequest("a"),
+        MethodNotFound("b"),
+        IncorrectSignature("c"),
+        TooBusy("d"),
+        RpcTimeout("e"),
+        UnknownService("service", "method"),
+        UnserializableValueError([1]),
+    ],
+)
+def test_own_errors_travel_under_nameko_s_names(error):
+    data = serialize(error)
+
+    assert data["exc_path"] == f"nameko.exceptions.{type(error).__name__}"
+    for path in (data["exc_path"], data["exc_path"].replace("nameko", "rpcnode")):
+        back = deserialize({**data, "exc_path": path}, "service.method")
+        assert type(back) is type(error)
+        assert str(error) in str(back)
+
+
+def test_error_object_is_nameko_s():
+    assert serialize(ValueError("bad", 3, {"n": 1})) == {
+        "exc_type": "ValueError",
+        "exc_path": "builtins.ValueError",
+        "exc_args": ["bad", "3", {"n": "1"}],
+        "value": "('bad', 3, {'n': 1})",
+    }
+
+
+def test_overrun_deadline_is_a_timeout_for_the_caller():
+    data = serialize(DeadlineExceeded("too long"))
+
+    assert isinstance(deserialize(data, "service.method"), RpcTimeout)
+
+
+def test_remote_error_is_passed_on_as_it_came():
+    data = serialize(KeyError("x"))
+
+    error = deserialize(data, "service.method")
+
+    assert isinstance(error, RemoteError)
+    assert str(error) == "KeyError 'x' (calling service.method)"
+    assert serialize(error) == data
+
+
+@pytest.mark.parametrize(
+    "data", [None, "text", [1], {}, {"exc_type": 1}, {"exc_path": ["x"]}, {"exc_args": "text"}]
+)
+def test_garbage_is_a_remote_error(data):
+    assert isinstance(deserialize(data, "service.method"), RemoteError)
+
+
+def test_nothing_is_looked_up_by_a_name_off_the_wire():
+    error = deserialize({"exc_type": "X", "exc_path": "os.system", "exc_args": ["true"]}, "a.b")
+
+    assert type(error) is RemoteError
+
+
+def test_registered_class_that_wants_other_arguments_is_a_remote_error():
+    @deserialize_to_instance
+    class Picky(Exception):
+        def __init__(self, one, two):
+            super().__init__(one, two)
+
+    data = {**serialize(Picky(1, 2)), "exc_args": []}
+
+    try:
+        assert type(deserialize(data, "a.b")) is RemoteError
+        assert type(deserialize(serialize(Picky(1, 2)), "a.b")) is Picky
+    finally:
+        registry.pop(f"{__name__}.Picky")
+
+
+class Broken:
+    def __str__(self):
+        raise ValueError
+
+
+def test_anything_has_a_safe_form():
+    assert safe_for_serialization((1, {"a": {2}}, None, b"x")) == [
+        "1",
+        {"a": ["2"]},
+        "None",
+        "b'x'",
+    ]
+    assert safe_for_serialization([Broken()]) == ["[__unicode__ failed]"]
+    endless = []
+    endless.append(endless)
+    assert json.dumps(safe_for_serialization(endless))
