@@ -200,7 +200,7 @@ class Event(Generic[T]):
         self._is_set = False
         self._value: Any = None
         self._error: BaseException | None = None
-        self._waiters: list[greenlet] = []
+        self._waiters: dict[greenlet, None] = {}  # in order, and left at no cost
 
     def is_set(self) -> bool:
         """Return whether a value or an error is there."""
@@ -221,15 +221,14 @@ class Event(Generic[T]):
         if timeout is not None and timeout <= 0:
             return False
         current = getcurrent()
-        self._waiters.append(current)
+        self._waiters[current] = None
         timer = None if timeout is None else call_later(timeout, self._wake, current)
         try:
             hubs.get_hub().switch()
         finally:
             if timer is not None:
                 timer.cancel()
-            with suppress(ValueError):
-                self._waiters.remove(current)
+            self._waiters.pop(current, None)
         return self._is_set
 
     def result(self) -> T:

@@ -135,6 +135,8 @@ def context_from_headers(headers: Mapping[str, Any], prefix: str) -> dict[str, A
     own = f"{prefix}."
     data: dict[str, Any] = {}
     for name, value in headers.items():
+        if not isinstance(name, str):
+            continue  # its bytes are no text
         if name.startswith(own):
             data[name[len(own) :]] = value
         elif name.startswith(_KNOWN_PREFIXES):

@@ -46,7 +46,7 @@ def dead_copy(delivery: Delivery, queue: str, death: Death) -> Outgoing:
 
 def without_foreign_headers(copy: Outgoing) -> Outgoing:
     """Return a copy with its own notes alone, for headers that do not fit into a frame."""
-    notes = {key: value for key, value in copy.headers.items() if key.startswith("rpcnode-")}
+    notes = {key: value for key, value in copy.headers.items() if str(key).startswith("rpcnode-")}
     notes["rpcnode-headers-dropped"] = True
     return Outgoing("", copy.routing_key, copy.body, copy.properties, notes, mandatory=True)
 
@@ -64,10 +64,10 @@ def origin_of(delivery: Delivery) -> tuple[str, str]:
 
 
 def _kept(headers: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    return {  # a key whose bytes are no text stays as it is
         key: cut(value, LONGEST_TEXT) if isinstance(value, str) else value
         for key, value in headers.items()
-        if not key.startswith(_STRIPPED)
+        if not (isinstance(key, str) and key.startswith(_STRIPPED))
     }
 
 

@@ -12,7 +12,7 @@ from rpcnode.amqp.publisher import Outbox, Publisher
 from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.concurrency import spawn
 from rpcnode.context import WorkerContext, context_from_headers, headers_from_context
-from rpcnode.exceptions import BrokerError, UnsupportedByTransport
+from rpcnode.exceptions import BrokerError, UndecodableMessage, UnsupportedByTransport
 from rpcnode.extensions.base import SharedExtension
 from rpcnode.extensions.deadletters import DeadLetters
 from rpcnode.extensions.intake import Intake
@@ -146,6 +146,12 @@ class Messaging(SharedExtension):
             "app_id": self.container.service_name,
         }
         return Outgoing(exchange, routing_key, body, properties)
+
+    def payload_of(self, delivery: Delivery) -> Any:
+        """Return what a message says; raise UndecodableMessage when it cannot be read."""
+        if delivery.problem is not None:
+            raise UndecodableMessage(f"the properties cannot be read: {delivery.problem}")
+        return self.serialization.decode(delivery.body, delivery.properties, delivery.headers)
 
     def headers_of(self, worker_ctx: WorkerContext) -> dict[str, Any]:
         """Return the context data of a worker as headers."""

@@ -73,11 +73,8 @@ class MessageHandler(Entrypoint):
         self.messaging.intake.submit(self.lane, delivery, self._work)
 
     def _work(self, job: Job) -> None:
-        delivery = job.delivery
         try:
-            payload = self.messaging.serialization.decode(
-                delivery.body, delivery.properties, delivery.headers
-            )
+            payload = self.messaging.payload_of(job.delivery)
         except UndecodableMessage as exc:
             self._bury(job, UNDECODABLE, exc)
             return

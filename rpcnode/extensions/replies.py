@@ -49,6 +49,11 @@ class ReplyListener(SharedExtension):
         """How many replies came that nobody waited for: late ones, and duplicates."""
         return self._table.unexpected
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether replies can arrive."""
+        return self._consumer.is_attached
+
     def wait_attached(self, timeout: float | None) -> bool:
         """Wait until replies can arrive, at most `timeout` seconds; return whether they can."""
         return self._consumer.wait_attached(timeout)

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 NO_REPLY = ""  # no `reply_to` at all would kill a service that runs on Nameko
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would take longer to make: each call makes one
 class Budget:
     """How long a call may take: `seconds` from its beginning, `ends` by the monotonic clock."""
 
@@ -165,15 +165,18 @@ class RpcClient(SharedExtension):
         self, request: Outgoing, method: MethodProxy, pending: Event[Delivery], budget: Budget
     ) -> None:
         """Write the request; the reply, or the error that replaces it, settles `pending`."""
-        if budget.left() == 0:
+        left = budget.left()
+        if left == 0:
             raise _timeout(method, budget)
-        if not self.replies.wait_attached(budget.left()):
-            raise _timeout(method, budget, "no connection to the broker, so nothing was sent")
+        if not self.replies.is_attached:
+            if not self.replies.wait_attached(left):
+                raise _timeout(method, budget, "no connection to the broker, so nothing was sent")
+            left = budget.left()
         correlation_id = request.properties["correlation_id"]
         self.replies.expect(correlation_id, pending)
         try:
             settle = partial(self._sent, correlation_id, method)
-            self._publisher.post(request, settle, budget.left())
+            self._publisher.post(request, settle, left)
         except BrokerUnavailable as exc:
             raise _timeout(method, budget, exc) from exc
 
@@ -188,10 +191,7 @@ class RpcClient(SharedExtension):
 
     def _result(self, method: MethodProxy, pending: Event[Delivery]) -> Any:
         try:
-            delivery = pending.result()
-            reply = self.messaging.serialization.decode(
-                delivery.body, delivery.properties, delivery.headers
-            )
+            reply = self.messaging.payload_of(pending.result())
         except (ConnectionLost, PublishRejected, UndecodableMessage) as exc:
             raise type(exc)(f"{method.full_name}: {exc}") from exc
         if not isinstance(reply, Mapping):
@@ -202,7 +202,8 @@ class RpcClient(SharedExtension):
 
 
 def _timeout(method: MethodProxy, budget: Budget, why: object = None) -> RpcTimeout:
-    text = f"no reply from {method.full_name} within {budget.seconds:.3g} s"
+    limit = "" if budget.seconds is None else f" within {budget.seconds:.3g} s"
+    text = f"no reply from {method.full_name}{limit}"
     return RpcTimeout(text if why is None else f"{text}: {why}")
 
 

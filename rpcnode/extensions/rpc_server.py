@@ -115,9 +115,7 @@ class RpcConsumer(SharedExtension):
         )
 
     def _arguments(self, delivery: Delivery) -> tuple[list[Any], dict[str, Any]]:
-        request = self.messaging.serialization.decode(
-            delivery.body, delivery.properties, delivery.headers
-        )
+        request = self.messaging.payload_of(delivery)
         try:
             args, kwargs = request["args"], request["kwargs"]
         except (TypeError, KeyError, IndexError):

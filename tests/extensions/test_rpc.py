@@ -348,6 +348,15 @@ class Deadline(DependencyProvider):
         return worker_ctx.deadline
 
 
+def test_call_without_limit_ends_when_its_container_has_stopped(config):
+    with hosted(config, Maths) as services:
+        endless = services.rpc.maths.add.with_options(timeout=None)
+        assert endless(1) == 2
+
+    with pytest.raises(RpcTimeout, match=r"no reply from maths.add: "):
+        endless(1)
+
+
 def test_callee_gets_what_is_left(config):
     gate, left = Gate(), []
 
