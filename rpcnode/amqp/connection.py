@@ -93,14 +93,18 @@ class Link:
         deadline = None if timeout is None else monotonic() + timeout
         while not self._is_up:
             if self._closing.is_set():
-                raise BrokerUnavailable("the connection to the broker was closed")
+                raise BrokerUnavailable(f"the connection to the broker was closed{self._reason}")
             if not self._changed.wait(None if deadline is None else deadline - monotonic()):
                 raise self.unavailable()
 
     def unavailable(self) -> BrokerUnavailable:
         """Return the error for those who have waited long enough."""
-        reason = f": {self._failure}" if self._failure else ""
-        return BrokerUnavailable(f"no connection to the broker {self.settings.safe_uri}{reason}")
+        broker = self.settings.safe_uri
+        return BrokerUnavailable(f"no connection to the broker {broker}{self._reason}")
+
+    @property
+    def _reason(self) -> str:
+        return f": {self._failure}" if self._failure else ""
 
     def channel(self, timeout: float | None = None) -> Any:
         """Return a new kombu channel.

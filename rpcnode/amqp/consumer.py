@@ -166,7 +166,11 @@ class Consumer:
             queue = self._make_queue()
             self._check_queue(queue.name)
             self._queue_name = queue.name
-            self._attachment = self._attach_to(queue, self._link.channel(timeout=0))
+            attachment = self._attach_to(queue, self._link.channel(timeout=0))
+            if self._closed.is_set():  # the owner did not wait until now
+                attachment.abandon()
+                return
+            self._attachment = attachment
             self._was_attached = True
         self._attached.set()
         if self._on_attached is not None:

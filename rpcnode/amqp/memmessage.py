@@ -39,28 +39,6 @@ def encodable(table: dict[str, Any] | None) -> dict[str, Any]:
     return {key: value for name, one in (table or {}).items() for key, value in _item(name, one)}
 
 
-def _is_surely_sendable(name: str, value: Any) -> bool:
-    if name in _OCTETS:
-        return type(value) is int and 0 <= value <= 255
-    return name != "timestamp" and type(value) is str and len(value) <= _SHORT
-
-
-def _item(key: Any, value: Any) -> Any:
-    kind = type(value)
-    is_text = kind is str and value.isascii()
-    is_number = kind is int and -(2**63) <= value < 2**63
-    if type(key) is str and len(key) <= _SHORT and (is_text or is_number or kind in _SAFE):
-        return ((key, value),)
-    (decoded,), _end = loads("F", dumps("F", ({key: value},)), 0)
-    return decoded.items()
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copy(one) for key, one in value.items()}
-    return [_copy(one) for one in value] if isinstance(value, list) else value
-
-
 class Delivered:
     """A message as a consumer gets it: shaped as py-amqp's, and nobody else's to change."""
 
@@ -87,3 +65,28 @@ class Delivered:
     def headers(self) -> dict[str, Any]:
         """The headers of the application."""
         return self.properties.setdefault("application_headers", {})  # type: ignore[no-any-return]
+
+
+def _is_surely_sendable(name: str, value: Any) -> bool:
+    if name in _OCTETS:
+        return type(value) is int and 0 <= value <= 255
+    return name != "timestamp" and type(value) is str and len(value) <= _SHORT
+
+
+def _item(key: Any, value: Any) -> Any:
+    kind = type(value)
+    is_text = kind is str and value.isascii()
+    is_number = kind is int and -(2**63) <= value < 2**63
+    if type(key) is str and len(key) <= _SHORT:
+        if is_text or is_number or kind in _SAFE:
+            return ((key, value),)
+        if kind is list and all(type(one) is str and one.isascii() for one in value):
+            return ((key, value.copy()),)  # the call ids of each call
+    (decoded,), _end = loads("F", dumps("F", ({key: value},)), 0)
+    return decoded.items()
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(one) for key, one in value.items()}
+    return [_copy(one) for one in value] if isinstance(value, list) else value

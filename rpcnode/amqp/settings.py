@@ -7,6 +7,8 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 
+from rpcnode.masking import mask_uri
+
 _AMQP_SCHEMES = {"amqp": "rpcnodeamqp", "pyamqp": "rpcnodeamqp", "amqps": "rpcnodeamqps"}
 
 
@@ -72,7 +74,7 @@ class BrokerSettings:
     @property
     def safe_uri(self) -> str:
         """The URI as it may be shown: without the password."""
-        return ";".join(_without_password(part) for part in _alternates(self.uri))
+        return mask_uri(self.uri)
 
     def kombu_uri(self) -> str:
         """Return the URI under the names of our transports, for every alternate."""
@@ -81,17 +83,6 @@ class BrokerSettings:
 
 def _alternates(uri: str) -> list[str]:
     return re.split(r";(?=[^;@]*://)", uri)  # a password may have a semicolon
-
-
-def _without_password(uri: str) -> str:
-    # By hand, because a URI that no parser can read must not be shown with its password either.
-    # What follows a "?" are options, and may be secret as well.
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        scheme, rest = "", uri
-    credentials, at, address = rest.rpartition("@")
-    user, colon, _password = credentials.partition(":")
-    return f"{scheme}{separator}{user}{colon and ':**'}{at}{address.partition('?')[0]}"
 
 
 def _with_own_transport(uri: str) -> str:

@@ -15,14 +15,19 @@ from amqp.exceptions import RecoverableConnectionError, UnexpectedFrame
 from kombu.transport import pyamqp
 
 from rpcnode.amqp.channel import Channel
-from rpcnode.amqp.codec import ReceivedContent
+from rpcnode.amqp.codec import (
+    BODY_FRAME,
+    FRAME_END,
+    FRAME_OVERHEAD,
+    HEADER_FRAME,
+    METHOD_FRAME,
+    ReceivedContent,
+)
 from rpcnode.amqp.sockets import TcpSocket, TlsSocket
 
 logger = logging.getLogger(__name__)
 
-FRAME_END = 0xCE
-FRAME_OVERHEAD = 8  # bytes of a frame beside its payload
-METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8  # kinds of frames
+HEARTBEAT_FRAME = 8
 _CONTENT_METHODS = frozenset((spec.Basic.Deliver, spec.Basic.Return, spec.Basic.GetOk))
 _frame_head = Struct(">BHI").unpack_from
 _method_number = Struct(">HH").unpack_from
@@ -171,18 +176,18 @@ def frame_handler(connection: Any, callback: Callable[..., object]) -> Callable[
         kind, channel, payload = frame
         connection.bytes_recv += 1
         content = incomplete.get(channel)
-        if kind == METHOD and content is None:
+        if kind == METHOD_FRAME and content is None:
             method = _method_number(payload)
             if method in _CONTENT_METHODS:
                 incomplete[channel] = ReceivedContent(method, payload)
                 return False
             callback(channel, method, payload, None)
             return True
-        if kind == HEARTBEAT:
+        if kind == HEARTBEAT_FRAME:
             return False
-        if content is None or kind not in (HEADER, BODY):
+        if content is None or kind not in (HEADER_FRAME, BODY_FRAME):
             raise UnexpectedFrame(f"a frame of kind {kind} on channel {channel}")
-        (content.inbound_header if kind == HEADER else content.inbound_body)(payload)
+        (content.inbound_header if kind == HEADER_FRAME else content.inbound_body)(payload)
         if not content.ready:
             return False
         del incomplete[channel]

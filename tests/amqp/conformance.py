@@ -5,6 +5,8 @@ from time import monotonic
 import kombu
 from amqp.exceptions import AMQPError
 
+from tests.amqp.broker import wait_until
+
 EMBEDDED_TRANSPORT = "rpcnode.amqp.memory:Transport"
 PATIENCE = 10
 BASIC_NACK = (60, 120)
@@ -158,3 +160,22 @@ def bodies(messages):
 def redelivered(messages):
     """Return the redelivered flags of messages."""
     return [message.delivery_info["redelivered"] for message in messages]
+
+
+def declare_with_dead_queue(client, name="q", **arguments):
+    """Declare a queue, and one named `dead` that gets what dies in it."""
+    client.declare("dead")
+    client.declare(name, dead_letter_exchange="", dead_letter_routing_key="dead", **arguments)
+
+
+def take_dead(client, name="dead"):
+    """Wait for a message in a queue, and take it."""
+    wait_until(lambda: client.count(name))
+    return client.take(name)
+
+
+def deaths(message):
+    """Return queue, reason and count of each death of a message."""
+    return [
+        (death["queue"], death["reason"], death["count"]) for death in message.headers["x-death"]
+    ]

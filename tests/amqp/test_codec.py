@@ -98,6 +98,16 @@ def test_publish_is_written_as_py_amqp_writes_it(outgoing):
     assert channel.connection.bytes_sent == 1
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_bodies_are_cut_where_py_amqp_cuts_them(frames, more):
+    channel, outgoing = Channel(), message(body=b"x" * (4088 * frames + more))
+
+    write_publish(channel, outgoing)
+
+    assert channel.written == as_py_amqp_writes_it(outgoing)
+
+
 @pytest.mark.parametrize("multiple", [False, True])
 def test_ack_is_written_as_py_amqp_writes_it(multiple):
     channel, theirs = Channel(), Channel()

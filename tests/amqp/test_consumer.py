@@ -9,6 +9,7 @@ import kombu
 import pytest
 from amqp import Message, spec
 
+from rpcnode.amqp import consumer as consumer_module
 from rpcnode.amqp.connection import Link
 from rpcnode.amqp.consumer import Consumer
 from rpcnode.amqp.memory import reset
@@ -97,7 +98,7 @@ def test_consumer_declares_its_queue_and_hands_over_what_comes(any_link):
     assert (inbox[0].headers, inbox[0].properties["content_type"]) == ({"h": 1}, "text/plain")
     assert (inbox[0].queue, inbox[0].routing_key, inbox[0].redelivered) == ("q", "q", False)
     consumer.close()
-    assert count(any_link, "q") == 0
+    wait_until(lambda: count(any_link, "q") == 0)
 
 
 def test_prefetch_limits_what_is_unacknowledged(any_link):
@@ -163,7 +164,7 @@ def test_handler_that_fails_is_logged_and_others_go_on(any_link, caplog):
     assert any_link.generation == 1
     failing.close()
     working.close()
-    assert count(any_link, "failing") == 1
+    wait_until(lambda: count(any_link, "failing") == 1)
 
 
 def test_queue_with_other_arguments_is_refused_with_the_ways_out(any_link):
@@ -490,7 +491,7 @@ def test_closed_consumer_gives_back_what_is_unacknowledged(any_link):
     consumer.close()
     inbox[0].ack()
 
-    assert count(any_link, "q") == 2
+    wait_until(lambda: count(any_link, "q") == 2)
 
 
 def test_consumer_closes_at_once_without_a_connection(proxy):
@@ -523,6 +524,23 @@ def test_close_during_the_loss_of_the_connection_does_not_hang(proxy):
         closing.wait()
 
         assert not consumer.is_attached
+
+
+def test_consumer_that_is_closed_while_it_attaches_does_not_stay(proxy, link, monkeypatch):
+    monkeypatch.setattr(consumer_module, "ANSWER_TIMEOUT", 0.05)
+    with linked(proxy.uri) as ours:
+        consumer = consumer_of(ours, Inbox().get)
+        proxy.is_silent = True
+        starting = spawn(consumer.start)
+        wait_until(lambda: len(ours._driver.channels) == 2)
+
+        consumer.close()
+        proxy.is_silent = False
+        starting.wait()
+
+        wait_until(lambda: list(ours._driver.channels) == [0])
+        assert not consumer.is_attached
+        assert consumers_of(link) == 0
 
 
 def test_deleted_queue_of_a_closing_consumer_is_gone(any_link):
@@ -617,7 +635,7 @@ def test_thousands_of_messages_leave_others_their_turn(any_link):
     # Some hundred messages take a few milliseconds.
     assert max(later - former for former, later in pairwise(seen)) < 1000
     consumer.close()
-    assert count(any_link, "q") == 0
+    wait_until(lambda: count(any_link, "q") == 0)
 
 
 def test_restart_of_the_broker_loses_no_message(rabbit_server, vhost_uri):

@@ -78,6 +78,18 @@ def cancel_with_deliveries_on_their_way(client):
     return bodies(received)
 
 
+def recover_what_came_by_consumer_and_by_get(client):
+    client.declare()
+    client.publish_all([b"by consumer", b"acked", b"by get"])
+    received = client.consume(prefetch=2)
+    client.until(lambda: len(received) == 2)
+    client.take(no_ack=False)
+    client.channel.basic_ack(received[1].delivery_tag)
+    client.channel.basic_recover(requeue=True)
+    client.until(lambda: len(received) == 4)
+    return bodies(received[2:])
+
+
 DIFFERENCES = {
     "quorum queues": Difference(
         declare(queue_type="quorum"), 406, None, "one process has nobody to agree with"
@@ -113,6 +125,12 @@ DIFFERENCES = {
         False,
         True,
         "py-amqp opens a new one under the old number; rpcnode opens its own",
+    ),
+    "what comes first after a recover": Difference(
+        recover_what_came_by_consumer_and_by_get,
+        [b"by consumer", b"by get"],
+        [b"by get", b"by consumer"],
+        "RabbitMQ gives back and delivers consumer by consumer, here all find their places first",
     ),
     "deliveries on their way to a cancelled consumer": Difference(
         cancel_with_deliveries_on_their_way,

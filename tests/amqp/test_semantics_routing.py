@@ -295,6 +295,8 @@ def test_cc_works_on_topic_exchanges_and_saves_a_mandatory_message(client):
         (datetime(2024, 5, 6, 7, 8, 9), None),
         (datetime(2024, 5, 6, 7, 8, 9, 123456), datetime(2024, 5, 6, 7, 8, 9)),
         ([1, "two", [3.0, None], {"four": 4}], None),
+        (["text", "\N{SNOWMAN}"], None),
+        ([], None),
         ((1, 2), [1, 2]),
         ({"nested": {"list": [{"n": 1}], "empty": {}}}, None),
     ],
@@ -360,16 +362,16 @@ def test_properties_come_as_they_were_sent(client):
 
 
 def test_nobody_shares_headers(client):
-    headers = {"list": [{"n": 1}]}
+    headers = {"list": [{"n": 1}], "texts": ["1"]}
     for name in ("one", "two"):
         bound(client, "amq.fanout", name=name)
 
     client.publish("", exchange="amq.fanout", headers=headers)
-    headers["list"][0]["n"] = "the publisher's"
+    headers["list"][0]["n"] = headers["texts"][0] = "the publisher's"
     first = client.take("one")
-    first.headers["list"][0]["n"] = "the first consumer's"
+    first.headers["list"][0]["n"] = first.headers["texts"][0] = "the first consumer's"
 
-    assert client.take("two").headers == {"list": [{"n": 1}]}
+    assert client.take("two").headers == {"list": [{"n": 1}], "texts": ["1"]}
 
 
 @pytest.mark.parametrize("size", [1, 300_000])

@@ -482,7 +482,7 @@ def test_kombu_producers_of_many_green_threads_share_a_connection(vhost_uri):
         for thread in threads:
             thread.wait()
 
-        assert channel.queue_declare("q", passive=True).message_count == 100
+        wait_until(lambda: channel.queue_declare("q", passive=True).message_count == 100)
         assert link.generation == 1
 
 

@@ -130,7 +130,7 @@ def test_broker_that_is_away_at_the_start_is_waited_for(hosting, start, book):
         uri = server.uri
         server.halt()
         process = start("run", "--broker", uri, "tests.faults.ledger")
-        process.wait_for("cannot reach the broker amqp://guest:**@127.0.0.1")
+        process.wait_for("cannot reach the broker amqp://guest:********@127.0.0.1")
         server.resume()
         process.wait_for("services are up")
         process.process.terminate()
