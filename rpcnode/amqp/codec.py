@@ -20,7 +20,7 @@ from rpcnode.exceptions import PublishRejected, RpcNodeError, UnserializableHead
 METHOD_FRAME, HEADER_FRAME, BODY_FRAME = 1, 2, 3
 FRAME_END = 0xCE
 FRAME_OVERHEAD = 8  # bytes of a frame beside its payload
-LONGEST_EXPIRATION = 4_294_967_295  # milliseconds; RabbitMQ closes the channel for more
+LONGEST_EXPIRATION = 315_360_000_000  # ms, ten years; RabbitMQ closes the channel for more
 ENCODING_ERRORS = (FrameSyntaxError, StructError, ValueError, TypeError, ArithmeticError)
 _PROPERTY_TYPES = dict(amqp.Message.PROPERTIES)
 _FRAME_END = bytes([FRAME_END])

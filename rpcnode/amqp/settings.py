@@ -29,7 +29,7 @@ class Capabilities:
 
 
 AMQP = Capabilities(True, True, True, True, True, True)
-EMBEDDED = Capabilities(True, True, True, True, True, False)
+EMBEDDED = AMQP  # it does all that RabbitMQ does in these respects
 OTHER = Capabilities()
 
 

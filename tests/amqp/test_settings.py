@@ -25,7 +25,7 @@ def test_scheme_tells_the_transport(uri, is_amqp, is_embedded):
 
 def test_capabilities_are_those_of_the_transport():
     assert BrokerSettings("amqp://").capabilities.missing("confirms", "priority") == []
-    assert BrokerSettings("memory://").capabilities.missing("confirms", "priority") == ["priority"]
+    assert BrokerSettings("memory://").capabilities.missing("confirms", "priority") == []
     assert BrokerSettings("redis://").capabilities == Capabilities()
 
 
