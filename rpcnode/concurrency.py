@@ -30,6 +30,7 @@ with warnings.catch_warnings():
     from greenlet import GreenletExit, getcurrent, greenlet
 
 __all__ = [
+    "LONGEST_TIMER",
     "Bridge",
     "Empty",
     "Event",
@@ -59,6 +60,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+LONGEST_TIMER = 1e6  # seconds, eleven days; for 25 days the hub's poll would overflow
 Queue = LightQueue
 _threading = patcher.original("threading")
 _queue = patcher.original("queue")
@@ -137,8 +139,16 @@ class TimerHandle:
 
     __slots__ = ("_timer",)
 
-    def __init__(self, timer: Any) -> None:
-        self._timer = timer
+    _timer: Any
+
+    def arm(self, seconds: float, function: Callable[..., object], args: Any) -> None:
+        """Ask the hub for the call; what is too far away is asked for in parts."""
+        schedule = hubs.get_hub().schedule_call_global
+        if seconds > LONGEST_TIMER:
+            left = seconds - LONGEST_TIMER
+            self._timer = schedule(LONGEST_TIMER, self.arm, left, function, args)
+        else:
+            self._timer = schedule(seconds, function, *args)
 
     def cancel(self) -> None:
         """Make sure that the call does not happen (any more)."""
@@ -147,7 +157,9 @@ class TimerHandle:
 
 def call_later(seconds: float, function: Callable[..., object], *args: Any) -> TimerHandle:
     """Call `function` from the hub after `seconds`; it must not block."""
-    return TimerHandle(hubs.get_hub().schedule_call_global(seconds, function, *args))
+    handle = TimerHandle()
+    handle.arm(seconds, function, args)
+    return handle
 
 
 class _ReadyQueue:

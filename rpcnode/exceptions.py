@@ -39,6 +39,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
+LONGEST_REPR = 200  # characters of a value that an error shows
+
 ExceptionType = TypeVar("ExceptionType", bound=type[BaseException])
 
 
@@ -101,12 +103,12 @@ class SerializationError(RpcNodeError):
 class UnserializableValueError(SerializationError):
     """Raised when a value cannot be encoded.
 
-    `repr_value` is the value's `repr`, or says that it has none.
+    `repr_value` is the value's `repr`, its beginning if that is long, or says that it has none.
     """
 
     def __init__(self, value: object) -> None:
         try:
-            self.repr_value = repr(value)
+            self.repr_value = _cut(repr(value))
         except Exception:  # a broken __repr__ must not hide the real error
             self.repr_value = f"[__repr__ of {type(value).__name__} failed]"
         super().__init__(self.repr_value)
@@ -121,6 +123,11 @@ class UnserializableValueError(SerializationError):
 
     def __str__(self) -> str:
         return f"Unserializable value: `{self.repr_value}`"
+
+
+def _cut(text: str) -> str:
+    # Logs and callers get it: a whole payload is neither readable nor meant for them.
+    return text if len(text) <= LONGEST_REPR else f"{text[:LONGEST_REPR]}..."
 
 
 class UnserializableHeader(SerializationError):

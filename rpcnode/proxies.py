@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final, Protocol
 
+from rpcnode.exceptions import ConfigurationError
+
 
 class _Unset(Enum):
     """Its one member stands where an option was not given: None means "no limit"."""
@@ -21,10 +23,18 @@ Timeout = float | None | _Unset
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What can be said about one call. `timeout` is in seconds, None waits without end."""
+    """What can be said about one call. `timeout` is in seconds, None waits without end.
+
+    Raises ConfigurationError for a timeout that is neither.
+    """
 
     timeout: Timeout = UNSET
     headers: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        is_number = isinstance(self.timeout, (int, float)) and not isinstance(self.timeout, bool)
+        if not (is_number or self.timeout is None or self.timeout is UNSET):
+            raise ConfigurationError(f"timeout must be seconds or None, not {self.timeout!r}")
 
 
 class Caller(Protocol):

@@ -3,8 +3,11 @@
 The error object is Nameko's; `docs/protocol.md` shows it.
 """
 
+import bz2
 import json
+import lzma
 import pydoc
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -30,6 +33,10 @@ except ImportError:  # the extra is not installed
     msgpack = None
 
 BINARY = "binary"
+CHARSETS = frozenset(
+    (BINARY, *("utf-8", "utf8", "us-ascii", "ascii", "latin-1", "iso-8859-1", "utf-16"))
+)
+LARGEST_BODY = 128 * 1024 * 1024  # bytes when decompressed; RabbitMQ takes no larger messages
 OWN_MODULE = "rpcnode.exceptions."
 WIRE_MODULE = "nameko.exceptions."
 
@@ -61,9 +68,10 @@ class Serializer:
 
         `encoding` is the message's own content encoding, where it has one.
         """
-        charset = self.content_encoding if encoding is None else encoding
+        own = self.content_encoding
+        charset = own if not encoding or encoding == own else _charset(encoding)
         try:
-            return self.from_data(body if self.content_encoding == BINARY else body.decode(charset))
+            return self.from_data(body if own == BINARY else body.decode(charset))
         except Exception as exc:  # deserializers raise what they like
             raise UndecodableMessage(f"the body is not {self.name}: {exc}") from exc
 
@@ -136,10 +144,31 @@ def compress(body: bytes, kind: str) -> tuple[bytes, str]:
 
 
 def _decompressed(body: bytes, kind: Any) -> bytes:
+    make = _DECOMPRESSORS.get(kind) if isinstance(kind, str) else None
+    if make is None:
+        raise UndecodableMessage(f"the body is compressed with {kind!r}, which is not known")
     try:
-        return compression.decompress(body, kind)  # type: ignore[no-any-return]  # kombu is untyped
-    except Exception as exc:  # an unknown kind, or a body that is something else
+        data: bytes = make().decompress(body, LARGEST_BODY + 1)
+    except Exception as exc:  # a body that is something else
         raise UndecodableMessage(f"the body cannot be decompressed ({kind!r}): {exc}") from exc
+    if len(data) > LARGEST_BODY:
+        raise UndecodableMessage(f"the body has more than {LARGEST_BODY} bytes when decompressed")
+    return data
+
+
+# By the content types that kombu gives them.
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    "application/x-gzip": zlib.decompressobj,
+    "application/x-bz2": bz2.BZ2Decompressor,
+    "application/x-lzma": lzma.LZMADecompressor,
+}
+
+
+def _charset(name: Any) -> str:
+    # Python knows codecs that take minutes for what somebody sends, and remembers all names.
+    if not isinstance(name, str) or name.lower() not in CHARSETS:
+        raise UndecodableMessage(f"the content encoding {name!r} is not known")
+    return name
 
 
 # kombu's encoder knows dates, decimals, UUIDs and bytes; peers with kombu read them back.

@@ -9,6 +9,8 @@ from typing import Any
 from rpcnode.exceptions import IncorrectSignature
 
 SHAPES_REMEMBERED = 64
+LONGEST_NAME = 100  # characters of a name that is remembered
+LONGEST_TEXT = 500  # characters of an error, which may name what a stranger sent
 
 
 class Signature:
@@ -28,7 +30,8 @@ class Signature:
         if shape in self._fitting:
             return
         self._bind(args, kwargs)
-        if len(self._fitting) < SHAPES_REMEMBERED:  # **kwargs take any number of names
+        # **kwargs take any number of names, and any length.
+        if len(self._fitting) < SHAPES_REMEMBERED and all(map(_is_short, kwargs)):
             self._fitting.add(shape)
 
     def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,7 +47,7 @@ class Signature:
         try:
             return self._signature.bind(*self._before, *args, **kwargs)
         except TypeError as exc:
-            raise IncorrectSignature(f"{self._label}: {exc}") from exc
+            raise IncorrectSignature(f"{self._label}: {str(exc)[:LONGEST_TEXT]}") from exc
 
 
 def _takes_self(method: Any) -> bool:
@@ -52,6 +55,10 @@ def _takes_self(method: Any) -> bool:
     if isinstance(method, functools.partial) and sys.version_info < (3, 14):
         return False
     return not isinstance(method, staticmethod) and hasattr(method, "__get__")
+
+
+def _is_short(name: str) -> bool:
+    return len(name) <= LONGEST_NAME
 
 
 def function_of(method: Any) -> Any:

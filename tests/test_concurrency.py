@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from rpcnode import concurrency
 from rpcnode.concurrency import (
     Bridge,
     Event,
@@ -355,3 +356,28 @@ assert concurrency.is_patched()
 
     assert result.stderr == ""
     assert result.returncode == 0
+
+
+def test_what_is_far_away_does_not_trouble_the_hub():
+    event = Event()
+    far = call_later(3e9, event.fail, AssertionError("it came already"))
+    waiting = spawn(event.wait, 3e12)
+    sleep(0.01)
+
+    event.set("now")
+
+    assert waiting.wait() is True
+    far.cancel()
+
+
+def test_what_is_far_away_comes_in_the_end(monkeypatch):
+    monkeypatch.setattr(concurrency, "LONGEST_TIMER", 0.01)
+    event, begin = Event(), time.monotonic()
+    call_later(0.055, event.set)
+    cancelled = call_later(0.03, event.fail, AssertionError("it was cancelled"))
+    sleep(0.015)
+    cancelled.cancel()
+
+    assert event.wait(5)
+    event.result()
+    assert 0.05 < time.monotonic() - begin < 1

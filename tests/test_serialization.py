@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from rpcnode import serialization
 from rpcnode.config import Config
 from rpcnode.exceptions import (
     ConfigurationError,
@@ -111,10 +112,28 @@ def test_compressed_bodies_are_read():
     body, kind = compress(b'"text"', "zlib")
 
     assert make().decode(body, JSON, {"compression": kind}) == "text"
-    with pytest.raises(UndecodableMessage, match=r"cannot be decompressed \('no such'\)"):
-        make().decode(body, JSON, {"compression": "no such"})
+    for unknown in ("no such", 5, ["x"]):
+        with pytest.raises(UndecodableMessage, match=r"compressed with .*, which is not known"):
+            make().decode(body, JSON, {"compression": unknown})
     with pytest.raises(UndecodableMessage, match="cannot be decompressed"):
         make().decode(b"text", JSON, {"compression": kind})
+
+
+@pytest.mark.parametrize("kind", ["zlib", "bzip2", "lzma"])
+def test_body_that_is_too_large_when_decompressed_is_refused(monkeypatch, kind):
+    monkeypatch.setattr(serialization, "LARGEST_BODY", 1000)
+    fitting, header = compress(b'"' + b"x" * 998 + b'"', kind)
+    bomb, _ = compress(b'"' + b"x" * 999 + b'"', kind)
+
+    assert make().decode(fitting, JSON, {"compression": header}) == "x" * 998
+    with pytest.raises(UndecodableMessage, match="more than 1000 bytes"):
+        make().decode(bomb, JSON, {"compression": header})
+
+
+@pytest.mark.parametrize("name", ["punycode", "zip", "base64", "no-such", 5])
+def test_charsets_are_few_and_none_is_looked_up(name):
+    with pytest.raises(UndecodableMessage, match="content encoding .* is not known"):
+        make().decode(b'"x"', {**JSON, "content_encoding": name}, {})
 
 
 def test_only_what_is_accepted_is_read():

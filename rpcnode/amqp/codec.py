@@ -21,7 +21,10 @@ METHOD_FRAME, HEADER_FRAME, BODY_FRAME = 1, 2, 3
 FRAME_END = 0xCE
 FRAME_OVERHEAD = 8  # bytes of a frame beside its payload
 LONGEST_EXPIRATION = 315_360_000_000  # ms, ten years; RabbitMQ closes the channel for more
-ENCODING_ERRORS = (FrameSyntaxError, StructError, ValueError, TypeError, ArithmeticError)
+ENCODING_ERRORS = (
+    *(FrameSyntaxError, StructError, ValueError, TypeError, ArithmeticError),
+    RecursionError,  # of what is nested too deep
+)
 _PROPERTY_TYPES = dict(amqp.Message.PROPERTIES)
 _FRAME_END = bytes([FRAME_END])
 # Each begins with the end of the frame before, but for the first one of a message.

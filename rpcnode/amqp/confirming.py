@@ -88,7 +88,8 @@ def _loss(cause: BaseException, is_alone: bool, message: Outgoing) -> Exception:
     """Return the error for a message that was unconfirmed when its channel was lost.
 
     A message that is refused for itself (nobody declared its exchange) takes the channel with
-    it: what became of the others is unknown. It alone has the broker's error as its cause.
+    it: what became of the others is unknown. All have the broker's error as their cause,
+    because its text may be cut, and then the culprit is among the others.
     """
     if not isinstance(cause, ChannelError):
         return ConnectionLost(f"the broker did not confirm: {cause}")
@@ -101,7 +102,9 @@ def _loss(cause: BaseException, is_alone: bool, message: Outgoing) -> Exception:
         error.__cause__ = cause
         return error
     if "exchange '" in text:
-        return ConnectionLost(f"another message closed the channel: {cause}")
+        lost = ConnectionLost(f"another message closed the channel: {cause}")
+        lost.__cause__ = cause
+        return lost
     return PublishRejected(f"the broker refused a message of this channel: {cause}")
 
 

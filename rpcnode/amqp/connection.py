@@ -170,7 +170,8 @@ class Link:
             self._connect()
         except (AccessRefused, NotAllowed) as exc:
             self._failure = exc
-            refused = BrokerRefused(f"the broker {self.settings.safe_uri} refuses us: {exc}")
+            reason = exc.reply_text or exc  # without the numbers before it
+            refused = BrokerRefused(f"the broker {self.settings.safe_uri} refuses us: {reason}")
             if not (self._is_refusal_fatal and self._give_up(refused)):
                 logger.error("%s; trying again in about %.1f s", refused, delay)
         except self._errors() as exc:
@@ -196,6 +197,8 @@ class Link:
     def _unusable(self, cause: Exception) -> ConfigurationError:
         # A ValueError may quote what it could not parse, and that may be the password.
         what = "its address cannot be read" if isinstance(cause, ValueError) else cause
+        if not (self.settings.is_amqp or self.settings.is_embedded):
+            what = f"{what} (is the library of the {self.settings.scheme} transport installed?)"
         return ConfigurationError(f"cannot use the broker {self.settings.safe_uri}: {what}")
 
     def _errors(self) -> tuple[type[Exception], ...]:

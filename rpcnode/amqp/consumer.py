@@ -51,6 +51,26 @@ def refused(entity: Any, cause: Exception) -> BrokerRefused:
     return BrokerRefused(text)
 
 
+def queue_exists(link: Link, name: str, timeout: float | None = 0) -> bool:
+    """Return whether a queue is there, whatever its arguments are; nothing is declared.
+
+    Raises BrokerUnavailable without a connection within `timeout` seconds, ConnectionLost.
+    """
+    channel = link.channel(timeout)
+    try:
+        channel.queue_declare(name, passive=True)
+    except NotFound:
+        return False
+    except ChannelError as exc:
+        logger.debug("looking for queue %r: %s", name, exc)
+        return True
+    except (AMQPError, OSError) as exc:
+        raise ConnectionLost(f"looking for queue {name!r}: {exc}") from exc
+    finally:
+        abandon(channel)
+    return True
+
+
 class Consumer:
     """Consumes one queue on a channel of its own, and again after every loss.
 
@@ -180,23 +200,8 @@ class Consumer:
         """Tell the owner when the queue of the last attachment is gone."""
         if self._on_queue_lost is None or not self._was_attached:
             return
-        if name != self._queue_name or not self._exists(name):
+        if name != self._queue_name or not queue_exists(self._link, name):
             self._on_queue_lost()
-
-    def _exists(self, queue_name: str) -> bool:
-        channel = self._link.channel(timeout=0)
-        try:
-            channel.queue_declare(queue_name, passive=True)
-        except NotFound:
-            return False
-        except ChannelError as exc:
-            logger.debug("looking for queue %r: %s", queue_name, exc)
-            return True
-        except (AMQPError, OSError) as exc:
-            raise ConnectionLost(f"looking for queue {queue_name!r}: {exc}") from exc
-        finally:
-            abandon(channel)
-        return True
 
     def _attach_to(self, queue: kombu.Queue, channel: Any) -> Attachment:
         attachment = Attachment(channel, queue.name, self)

@@ -12,7 +12,15 @@ from rpcnode.amqp.confirming import ConfirmChannel, PlainChannel
 from rpcnode.amqp.confirms import Settle
 from rpcnode.amqp.connection import Link
 from rpcnode.amqp.message import Outgoing
-from rpcnode.concurrency import Event, Semaphore, Timeout, call_later, sleep, spawn
+from rpcnode.concurrency import (
+    LONGEST_TIMER,
+    Event,
+    Semaphore,
+    Timeout,
+    call_later,
+    sleep,
+    spawn,
+)
 from rpcnode.exceptions import (
     BrokerUnavailable,
     ConnectionLost,
@@ -112,7 +120,7 @@ class Publisher:
 
     def _open_channel(self, timeout: float | None) -> ConfirmChannel | PlainChannel:
         self._link.start()
-        limit = Timeout(timeout)
+        limit = Timeout(None if timeout is None else min(timeout, LONGEST_TIMER))
         try:
             with self._opening:
                 while self._channel is None or not self._channel.is_open:
@@ -213,7 +221,7 @@ class Outbox:
             self._finish(parcel, error)
             return
         logger.debug("message %s is not confirmed (%s); it is sent again", parcel.message.id, error)
-        if isinstance(error, PublishRejected):
+        if isinstance(error, PublishRejected) or isinstance(error.__cause__, ChannelError):
             parcel.outcome = parcel.outcome or Event()
             self._again(parcel, RETRY_DELAY)
         else:

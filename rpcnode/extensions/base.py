@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rpcnode.concurrency import Event
 from rpcnode.context import ExcInfo, WorkerContext
-from rpcnode.exceptions import ConfigurationError
+from rpcnode.exceptions import ConfigurationError, IncorrectSignature
 from rpcnode.signatures import Signature, function_of
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Entrypoint(Extension):
             )
         for option in kwargs:
             raise ConfigurationError(f"{type(self).__name__} knows no option {option!r}")
-        self.expected_exceptions = _as_tuple(expected_exceptions)
+        self.expected_exceptions = _exceptions(expected_exceptions)
         self.sensitive_arguments = _as_tuple(sensitive_arguments or sensitive_variables)
         self.timeout = _positive("timeout", timeout, (int, float))
         self.max_workers = _positive("max_workers", max_workers, (int,))
@@ -209,6 +209,13 @@ class Entrypoint(Extension):
     def check_signature(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Raise IncorrectSignature unless the method can be called with these arguments."""
         self.signature.check(args, kwargs)
+
+    def check_takes_nothing(self) -> None:
+        """Raise ConfigurationError when the method cannot be called without arguments."""
+        try:
+            self.check_signature((), {})
+        except IncorrectSignature as exc:
+            raise ConfigurationError(f"{exc}: write `def {self.method_name}(self)`") from exc
 
     def encode_result(self, worker_ctx: WorkerContext, result: Any) -> Any:
         """Return `result` as it is going to be sent; an error here is the worker's error."""
@@ -251,6 +258,13 @@ _FUNCTIONS = (FunctionType, staticmethod, classmethod)
 def _as_tuple(value: Any) -> tuple[Any, ...]:
     is_collection = isinstance(value, Iterable) and not isinstance(value, (str, type))
     return tuple(value) if is_collection else (value,)
+
+
+def _exceptions(value: Any) -> tuple[type[BaseException], ...]:
+    for each in _as_tuple(value):
+        if not (isinstance(each, type) and issubclass(each, BaseException)):
+            raise ConfigurationError(f"expected_exceptions must be exception classes, not {each!r}")
+    return _as_tuple(value)
 
 
 def _positive(option: str, value: Any, types: tuple[type, ...]) -> Any:
@@ -316,7 +330,18 @@ def class_attributes(cls: type) -> dict[str, Any]:
 def declared_dependencies(service_cls: type) -> dict[str, DependencyProvider]:
     """Return the templates of dependency providers in a service, in order of declaration."""
     attributes = class_attributes(service_cls)
+    for name, value in attributes.items():
+        _check_is_no_class(f"{service_cls.__qualname__}.{name}", value)
     return {name: value for name, value in attributes.items() if is_dependency(value)}
+
+
+def _check_is_no_class(label: str, value: Any) -> None:
+    # One that is defined in the class body has that place in its own name.
+    is_provider = isinstance(value, type) and issubclass(value, DependencyProvider)
+    if is_provider and value.__qualname__ != label:
+        raise ConfigurationError(
+            f"{label} is the class {value.__name__}, not a dependency: write {value.__name__}(...)"
+        )
 
 
 def declared_entrypoints(service_cls: type) -> Iterator[tuple[str, Entrypoint]]:

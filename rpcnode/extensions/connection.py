@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from rpcnode.amqp.connection import SharedConnection
-from rpcnode.amqp.consumer import Consumer, abandon, declare
+from rpcnode.amqp.consumer import Consumer, abandon, declare, queue_exists
 from rpcnode.amqp.message import PERSISTENT, Delivery, MessageIds, Outgoing
 from rpcnode.amqp.publisher import Outbox, Publisher
 from rpcnode.amqp.settings import BrokerSettings
@@ -59,6 +59,7 @@ class Messaging(SharedExtension):
 
     def stop(self) -> None:
         """Wait for the last confirms, close our channels, and let go of the connection."""
+        self.dead_letters.stop(CONFIRM_GRACE)
         self.outbox.wait_idle(CONFIRM_GRACE)
         self._close()
 
@@ -125,6 +126,10 @@ class Messaging(SharedExtension):
             declare(channel, *entities)
         finally:
             abandon(channel)
+
+    def has_queue(self, name: str, timeout: float | None = None) -> bool:
+        """Return whether the broker has a queue of that name, whatever its arguments are."""
+        return queue_exists(self.connection.consuming, name, timeout)
 
     def outgoing(
         self, exchange: str, routing_key: str, payload: Any, serializer: Serializer | None = None

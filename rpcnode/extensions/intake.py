@@ -19,14 +19,15 @@ class Job:
     """One delivery that is on its way; whoever deals with it acks or requeues it here.
 
     `is_answered` says that what replaces the delivery is already on its way to the broker, and
-    will settle it.
+    will settle it; `is_refused` that the broker did not take that.
     """
 
-    __slots__ = ("_key", "_running", "delivery", "is_answered")
+    __slots__ = ("_key", "_running", "delivery", "is_answered", "is_refused")
 
     def __init__(self, delivery: Delivery, running: dict[Any, "Job"]) -> None:
         self.delivery = delivery
         self.is_answered = False
+        self.is_refused = False
         self._running = running
         message_id = delivery.id or delivery.properties.get("correlation_id")
         self._key = (delivery.queue, message_id) if message_id else None

@@ -10,6 +10,10 @@ class OnStart(Entrypoint):
     service goes on.
     """
 
+    def setup(self) -> None:
+        """Check the method; ConfigurationError when it wants arguments."""
+        self.check_takes_nothing()
+
     def start(self) -> None:
         """Wait, without holding up the others that start."""
         self.container.spawn_managed_thread(self._fire, repr(self))

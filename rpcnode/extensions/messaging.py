@@ -1,8 +1,11 @@
 """Messages of any kind: consume any queue, publish to any exchange."""
 
 import logging
+import warnings
 from collections.abc import Callable
 from typing import Any
+
+from kombu import Exchange, Queue
 
 from rpcnode.amqp.dead import EXHAUSTED, INVALID, UNDECODABLE, Death
 from rpcnode.amqp.message import Delivery
@@ -57,7 +60,9 @@ class MessageHandler(Entrypoint):
         try:
             self.check_signature(("payload",), {})
         except IncorrectSignature as exc:
-            raise ConfigurationError(f"the method must take one payload: {exc}") from exc
+            raise ConfigurationError(
+                f"{exc}: write `def {self.method_name}(self, payload)`"
+            ) from exc
         prefetch = self.container.config["PREFETCH_COUNT"] or self.lane.max_workers
         self._consumer = self.messaging.consume(self.make_queue, self._receive, prefetch=prefetch)
 
@@ -98,7 +103,11 @@ class MessageHandler(Entrypoint):
         def handle(
             _ctx: WorkerContext, result: Any, exc_info: ExcInfo | None
         ) -> tuple[Any, ExcInfo | None]:
-            self._settle(job, exc_info)
+            try:
+                self._settle(job, exc_info)
+            except Exception:
+                job.requeue_later()
+                raise
             return result, exc_info
 
         delivery = job.delivery
@@ -123,6 +132,7 @@ class Consumer(MessageHandler):
 
     def __init__(self, queue: Any, requeue_on_error: bool = False, **kwargs: Any) -> None:
         super().__init__(requeue_on_error=requeue_on_error, **kwargs)
+        _check_entity("consume", queue, Queue)
         self.queue = queue
 
     def make_queue(self) -> Any:
@@ -142,9 +152,22 @@ class Publisher(DependencyProvider):
 
     messaging = Messaging()
 
-    def __init__(self, exchange: Any = None, declare: Any = (), **options: Any) -> None:
-        self.exchange = exchange
+    def __init__(
+        self, exchange: Any = None, queue: Any = None, declare: Any = (), **options: Any
+    ) -> None:
         self.options = PublishOptions().but(declare=declare or (), **options)
+        if queue is not None:
+            warnings.warn(
+                "Publisher(queue=) is deprecated, write exchange= and declare=",
+                DeprecationWarning,
+                stacklevel=3,  # past the constructor that remembers the arguments
+            )
+            _check_entity("Publisher(queue=)", queue, Queue)
+            exchange = exchange or queue.exchange
+            self.options = self.options.but(declare=queue)
+        if exchange is not None:
+            _check_entity("Publisher", exchange, Exchange)
+        self.exchange = exchange
 
     def setup(self) -> None:
         """Declare the exchange and what else is to be there."""
@@ -164,6 +187,11 @@ class Publisher(DependencyProvider):
             publish(self.messaging, worker_ctx, address, payload, chosen)
 
         return publish_payload
+
+
+def _check_entity(user: str, entity: Any, kind: type) -> None:
+    if not isinstance(entity, kind):
+        raise ConfigurationError(f"{user} wants a kombu.{kind.__name__}, not {entity!r}")
 
 
 def needs(options: PublishOptions) -> list[str]:

@@ -52,10 +52,7 @@ class PublishOptions:
 
         Raises ConfigurationError for an option that does not exist.
         """
-        for name in _WITHOUT_EFFECT:
-            if name in given:
-                logger.warning("the publisher option %r has no effect in rpcnode", name)
-                del given[name]
+        drop_options_without_effect(given)
         for name in given:
             if name not in _NAMES:
                 raise ConfigurationError(f"there is no publisher option {name!r}")
@@ -76,6 +73,14 @@ class PublishOptions:
 
 _NAMES = frozenset(each.name for each in fields(PublishOptions))
 _PROPERTIES = ("priority", "delivery_mode", "correlation_id", "reply_to", "type", "message_id")
+
+
+def drop_options_without_effect(given: dict[str, Any], *more: str) -> None:
+    """Remove what Nameko's users may say and makes no difference here; each is a warning."""
+    for name in (*_WITHOUT_EFFECT, *more):
+        if name in given:
+            logger.warning("the publisher option %r has no effect in rpcnode", name)
+            del given[name]
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
@@ -110,6 +115,8 @@ def publish(
     the broker refused it), BrokerUnavailable (nothing was sent in time), PublishTimeout and
     ConnectionLost (the outcome is unknown), UndeliverableMessage (mandatory, and no queue).
     """
+    if not isinstance(address.routing_key, str):
+        raise PublishRejected(f"a routing key must be a text, not {address.routing_key!r}")
     message = _message(messaging, address, payload, options)
     message.headers.update(messaging.headers_of(worker_ctx))
     message.headers.update(options.headers)

@@ -14,6 +14,7 @@ from rpcnode.concurrency import Event
 from rpcnode.context import WorkerContext, deadline_headers
 from rpcnode.exceptions import (
     BrokerUnavailable,
+    ConfigurationError,
     ConnectionLost,
     PublishRejected,
     PublishTimeout,
@@ -25,7 +26,7 @@ from rpcnode.exceptions import (
 )
 from rpcnode.extensions.base import DependencyProvider, SharedExtension
 from rpcnode.extensions.connection import RPC, Messaging
-from rpcnode.extensions.publishing import milliseconds
+from rpcnode.extensions.publishing import drop_options_without_effect, milliseconds
 from rpcnode.extensions.replies import ReplyListener
 from rpcnode.proxies import (
     UNSET,
@@ -40,6 +41,9 @@ from rpcnode.serialization import deserialize
 
 logger = logging.getLogger(__name__)
 
+# Options of Nameko's proxies that say how a request travels: a call's timeout decides that here.
+_OF_MESSAGES = ("serializer", "delivery_mode", "priority", "expiration", "compression")
+LONGEST_LIFE = 1e8  # seconds, three years: brokers know a limit, calls need not
 NO_REPLY = ""  # no `reply_to` at all would kill a service that runs on Nameko
 
 
@@ -156,7 +160,7 @@ class RpcClient(SharedExtension):
         request.headers = self.messaging.headers_of(worker_ctx)
         left = budget.left()
         if left is not None:
-            properties["expiration"] = milliseconds(left)
+            properties["expiration"] = milliseconds(min(left, LONGEST_LIFE))
             request.headers.update(deadline_headers(left, time.time()))
         request.headers.update(method.options.headers)
         return request
@@ -281,7 +285,18 @@ class ClusterRpc(DependencyProvider):
 
     client = RpcClient()
 
-    def __init__(self, *, timeout: Timeout = UNSET, headers: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        *,
+        timeout: Timeout = UNSET,
+        headers: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        drop_options_without_effect(options, *_OF_MESSAGES)
+        for name in options:
+            raise ConfigurationError(f"{type(self).__name__} knows no option {name!r}")
+        if isinstance(timeout, (int, float)) and timeout <= 0:
+            raise ConfigurationError(f"timeout must be above 0 seconds, not {timeout!r}")
         self.options = CallOptions(timeout, dict(headers or {}))
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Any:
@@ -294,6 +309,10 @@ class RpcProxy(ClusterRpc):
 
     def __init__(self, target_service: str, **options: Any) -> None:
         super().__init__(**options)
+        if not isinstance(target_service, str) or not target_service:
+            raise ConfigurationError(
+                f"RpcProxy wants the name of a service, not {target_service!r}"
+            )
         self.target_service = target_service
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Any:

@@ -13,8 +13,10 @@ from rpcnode.amqp.naming import dead_queue
 from rpcnode.context import ExcInfo, WorkerContext, deadline_from_headers
 from rpcnode.exceptions import (
     BadRequest,
+    BrokerUnavailable,
     MalformedRequest,
     MethodNotFound,
+    PublishRejected,
     RpcTimeout,
     UndecodableMessage,
     UndeliverableMessage,
@@ -90,7 +92,7 @@ class RpcConsumer(SharedExtension):
 
     def _work(self, method: str, entrypoint: Entrypoint | None, received: float, job: Job) -> None:
         delivery = job.delivery
-        label = f"{self._service}.{method}"
+        label = f"{self._service}.{method if entrypoint is not None else repr(method)}"
         deadline = deadline_from_headers(delivery.headers, received, self._clock_skew)
         if deadline is not None and deadline <= monotonic():
             self._answer_expired(job, label)
@@ -145,6 +147,16 @@ class RpcConsumer(SharedExtension):
     def _handle(
         self, job: Job, label: str, worker_ctx: WorkerContext, result: Any, exc_info: Any
     ) -> tuple[Any, ExcInfo | None]:
+        try:
+            self._settle(job, label, worker_ctx, exc_info)
+        except Exception:
+            job.requeue_later()
+            raise
+        return result, exc_info
+
+    def _settle(
+        self, job: Job, label: str, worker_ctx: WorkerContext, exc_info: ExcInfo | None
+    ) -> None:
         if job.delivery.properties.get("reply_to"):
             if exc_info is None:
                 self._reply(job, label, worker_ctx.encoded_result, worker_ctx.deadline)
@@ -154,7 +166,6 @@ class RpcConsumer(SharedExtension):
             job.ack()
         else:
             self._bury(job, label, EXHAUSTED, exc_info[1])
-        return result, exc_info
 
     def encode(self, worker_ctx: WorkerContext, result: Any) -> bytes | None:
         """Return the reply that says `result`, None where nobody wants one."""
@@ -175,23 +186,41 @@ class RpcConsumer(SharedExtension):
         self._reply(job, label, body, deadline)
 
     def _reply(self, job: Job, label: str, body: bytes, deadline: float | None) -> None:
-        delivery = job.delivery
-        exchange, _key = origin_of(delivery)
+        properties = job.delivery.properties
         reply = self.messaging.outgoing_body(
-            exchange, delivery.properties["reply_to"], body, self._serializer(delivery.properties)
+            self._exchange_for_reply(job.delivery),
+            properties["reply_to"],
+            body,
+            self._serializer(properties),
         )
         reply.mandatory = True
         reply.properties["delivery_mode"] = self._reply_mode
-        if "correlation_id" in delivery.properties:
-            reply.properties["correlation_id"] = delivery.properties["correlation_id"]
+        if "correlation_id" in properties:
+            reply.properties["correlation_id"] = properties["correlation_id"]
         job.is_answered = True
         self.messaging.outbox.post(reply, partial(self._replied, job, label), deadline)
 
+    def _exchange_for_reply(self, delivery: Delivery) -> str:
+        # The exchange that the request came through; for one that comes back from a dead queue
+        # the RPC exchange. No other is taken from a header: publishing to one that does not
+        # exist would close the channel.
+        is_replayed = delivery.exchange == "" and origin_of(delivery)[0] == self._exchange.name
+        return self._exchange.name if is_replayed else delivery.exchange
+
     def _replied(self, job: Job, label: str, error: BaseException | None) -> None:
         # Called by a reader or the hub, when the broker has the reply, or never will.
+        if isinstance(error, PublishRejected) and not job.is_refused:
+            job.is_refused = True
+            logger.error("the broker refuses the reply of %s: %s", label, error)
+            self._reply_error(job, label, PublishRejected(f"the reply of {label}: {error}"))
+            return
         if isinstance(error, UndeliverableMessage):
             self.unclaimed += 1
             logger.debug("the queue for the reply of %s is gone", label)
+        elif isinstance(error, BrokerUnavailable) and self.container.is_stopping:
+            logger.warning("the reply of %s is not confirmed; the call is delivered again", label)
+            job.requeue()
+            return
         elif error is not None:
             self.expired += 1
             logger.error("the reply of %s is given up: %s", label, error)

@@ -47,7 +47,8 @@ class Timer(Entrypoint):
         self.skipped = 0
 
     def setup(self) -> None:
-        """Make what a stop needs."""
+        """Make what a stop needs; ConfigurationError when the method wants arguments."""
+        self.check_takes_nothing()
         self._stopping: Event[None] = Event()
         self._waiting = 0  # ticks without a worker so far
         self._running = 0

@@ -533,6 +533,22 @@ def test_message_that_closes_the_channel_does_not_hold_up_the_others(link):
     assert [outcomes[message.id] for message in good] == [None] * 5
 
 
+def test_messages_whose_exchange_the_broker_names_in_part_do_not_hold_up_the_others(link):
+    declared(link, "q")
+    outbox = Outbox(Publisher(link, Observers()), link)
+    outcomes = Outcomes()
+    # The broker's text has 255 bytes: it ends within such a name.
+    bad = [outgoing("q", exchange="x" * 240) for _ in range(2)]
+    good = [outgoing("q") for _ in range(5)]
+
+    for message in (*bad, *good):
+        outbox.post(message, outcomes.of(message), give_up_at=monotonic() + 8)
+    wait_until(lambda: len(outcomes) == 7)
+
+    assert [type(outcomes[message.id]) for message in bad] == [PublishRejected] * 2
+    assert [outcomes[message.id] for message in good] == [None] * 5
+
+
 def test_outbox_of_a_closed_link_lets_go(vhost_uri):
     outcomes, message = Outcomes(), outgoing("q")
     with linked(vhost_uri) as link:

@@ -170,6 +170,43 @@ def test_headers_that_mean_nothing_do_no_harm(services, headers):
     assert reply["result"] == 1 or reply["error"]["exc_type"] == "MalformedRequest"
 
 
+@pytest.mark.parametrize("exchange", ["nope", "x" * 240])
+def test_forged_origin_leads_a_reply_nowhere_else(services, exchange):
+    messaging = services.extension(Messaging)
+    messaging.declare(kombu.Queue("answers", durable=True))
+    for number in range(3):
+        properties = {
+            "message_id": f"forged-{number}",
+            "content_type": "application/json",
+            "reply_to": "answers",
+            "correlation_id": "correlation",
+        }
+        headers = {"rpcnode-origin-exchange": exchange, "rpcnode-origin-key": "service.method"}
+        forged = Outgoing("", "rpc-service", GOOD, properties, headers, mandatory=True)
+        messaging.publisher("raw").publish(forged, 5)
+
+    for _ in range(3):
+        assert answer(services) == {"result": 1, "error": None}
+
+
+def test_nested_headers_do_no_harm(services):
+    nested = []
+    for _ in range(300):
+        nested = [nested]
+    send(services, headers={"nested": nested}, reply_to=None)
+    send(services, b"{not json", headers={"nested": nested}, reply_to=None)
+
+    wait_until(lambda: Service.calls == [1])
+    dead = take(services, "rpc-service.dead")
+    assert dead.properties["application_headers"]["rpcnode-dead-reason"] == "undecodable"
+
+
+def test_names_in_requests_are_not_remembered_nor_told_at_length(services):
+    send(services, json.dumps({"args": [], "kwargs": {"x" * 100_000: 1}}).encode())
+
+    assert len(error_of(services)["value"]) < 1000
+
+
 def test_reply_goes_nowhere_when_its_queue_does_not_exist(services):
     send(services, reply_to="nobody-listens")
 

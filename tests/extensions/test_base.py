@@ -345,6 +345,35 @@ def test_class_method_is_refused_when_it_is_bound(above):
         service_container(method=method)
 
 
+@pytest.mark.parametrize("value", ["method", ValueError("x"), (ValueError, "x"), 5, [object]])
+def test_expected_exceptions_must_be_exception_classes(value):
+    with pytest.raises(ConfigurationError, match="expected_exceptions must be exception classes"):
+        Entrypoint(expected_exceptions=value)
+
+
+def test_dependency_without_its_parentheses_is_refused():
+    class Service:
+        name = "service"
+        thing = DependencyProvider
+
+    with pytest.raises(ConfigurationError, match=r"Service.thing.*write DependencyProvider\("):
+        ServiceContainer(Service, {})
+
+
+def test_provider_that_is_defined_in_a_service_is_no_dependency():
+    class Service:
+        name = "service"
+
+        class Thing(DependencyProvider):
+            pass
+
+        thing = Thing()
+
+    container = ServiceContainer(Service, {})
+
+    assert [provider.attr_name for provider in container.dependencies] == ["thing"]
+
+
 def test_method_without_self_is_refused_when_it_is_bound():
     @dummy
     def method(): ...

@@ -4,6 +4,7 @@ import logging
 
 import kombu
 import pytest
+from amqp.exceptions import NotFound
 
 from rpcnode.amqp.message import Outgoing
 from rpcnode.concurrency import Event, kill, sleep
@@ -205,7 +206,7 @@ def test_full_dead_queue_holds_what_fails(config, caplog):
     with hosted({**config, "DEAD_MAX_LENGTH": 1}, service) as services:
         for number in range(2):
             services.publish(number, routing_key="jobs-all")
-        wait_until(lambda: "takes no more" in caplog.text)
+        wait_until(lambda: "is full" in caplog.text)
         first = take(services, "jobs-all.dead")
         second = take(services, "jobs-all.dead")
 
@@ -243,6 +244,86 @@ def test_queue_with_other_arguments_is_refused_with_what_to_do(config):
             with hosted(config, make_service([], queue=changed)):
                 pass
         services.publish(1, routing_key="jobs-all", mandatory=True)
+
+
+@pytest.mark.filterwarnings("ignore:Publisher")
+def test_publisher_of_a_queue_is_nameko_s_old_spelling(config):
+    got = []
+    with pytest.warns(DeprecationWarning, match="queue="):
+        publisher = Publisher(queue=QUEUE)
+
+    class Source:
+        name = "source"
+        publish = publisher
+
+        @rpc
+        def method(self):
+            self.publish("x", routing_key="any")
+
+    with hosted(config, Source) as services:
+        services.rpc.source.method()
+        with hosted(config, make_service(got)):
+            wait_until(lambda: payloads(got) == ["x"])
+
+
+@pytest.mark.parametrize(
+    ("declare", "text"),
+    [
+        (lambda: consume("jobs")(make_service), "consume wants a kombu.Queue, not 'jobs'"),
+        (lambda: Publisher("jobs"), "Publisher wants a kombu.Exchange, not 'jobs'"),
+        (lambda: Publisher(QUEUE), "Publisher wants a kombu.Exchange"),
+        (lambda: Publisher(queue="jobs"), "wants a kombu.Queue, not 'jobs'"),
+        (lambda: Publisher(ssl=True), "no publisher option 'ssl'"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Publisher")
+def test_wrong_declarations_are_refused(declare, text):
+    with pytest.raises(ConfigurationError, match=text):
+        declare()
+
+
+def test_routing_key_that_is_no_text_is_refused(config):
+    with hosted(config) as services, pytest.raises(PublishRejected, match="a text, not 5"):
+        services.publish(1, routing_key=5)
+
+
+def test_full_dead_queue_holds_up_nothing_else(config):
+    class Service(make_service([], fail=[OSError(number) for number in range(9)])):
+        @rpc
+        def method(self):
+            return "returned"
+
+    more = {"DEAD_MAX_LENGTH": 1, "MAX_WORKERS": 2, "PREFETCH_COUNT": 8}
+    with hosted({**config, **more}, Service) as services:
+        for number in range(8):
+            services.publish(number, routing_key="jobs-all")
+        dead_letters = services.extension(Messaging, "service").dead_letters
+        wait_until(lambda: dead_letters.is_full)
+
+        assert services.rpc.service.method.with_options(timeout=2)() == "returned"
+    # What was held is in its queue again.
+    got = []
+    with hosted(config, make_service(got)):
+        wait_until(lambda: len(got) == 7)
+
+
+def test_dead_queue_that_exists_is_used_whatever_its_limit_is(config):
+    got = []
+    for limit, number in ((5, 1), (6, 2)):
+        service = make_service(got, fail=[OSError()])
+        with hosted({**config, "DEAD_MAX_LENGTH": limit}, service) as services:
+            services.publish(number, routing_key="jobs-all")
+            wait_until(lambda: depth(services, "jobs-all.dead") == number)  # noqa: B023 (at once)
+
+
+def depth(services, queue):
+    channel = services.extension(Messaging).connection.consuming.channel()
+    try:
+        return channel.queue_declare(queue, passive=True).message_count
+    except NotFound:
+        return 0
+    finally:
+        channel.close()
 
 
 def test_redelivery_says_so(config, caplog):

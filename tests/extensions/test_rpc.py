@@ -12,6 +12,7 @@ from rpcnode.concurrency import Event, Timeout, kill, sleep, spawn
 from rpcnode.context import WorkerContext
 from rpcnode.contextdata import CallStack, Language
 from rpcnode.exceptions import (
+    ConfigurationError,
     ConnectionLost,
     DeadlineExceeded,
     IncorrectSignature,
@@ -647,6 +648,37 @@ def test_reply_that_nobody_can_get_is_dropped_and_counted(config):
         gate.open.set()
 
         wait_until(lambda: services.extension(RpcConsumer, "gate").unclaimed == 1)
+
+
+def test_options_of_nameko_s_proxies_are_accepted(caplog):
+    RpcProxy("maths", use_confirms=False, retry=True, serializer="json", expiration=5)
+
+    assert "'serializer' has no effect" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("declare", "text"),
+    [
+        (lambda: RpcProxy("maths", timout=5), "RpcProxy knows no option 'timout'"),
+        (lambda: ClusterRpc(colour="red"), "ClusterRpc knows no option 'colour'"),
+        (lambda: RpcProxy(""), "name of a service"),
+        (lambda: RpcProxy(object), "name of a service"),
+        (lambda: RpcProxy("maths", timeout="5"), "timeout must be seconds or None, not '5'"),
+        (lambda: RpcProxy("maths", timeout=0), "above 0 seconds"),
+    ],
+)
+def test_wrong_proxies_are_refused(declare, text):
+    with pytest.raises(ConfigurationError, match=text):
+        declare()
+
+
+def test_timeouts_of_a_call_are_checked(config):
+    with hosted(config, Maths) as services:
+        with pytest.raises(ConfigurationError, match="seconds or None, not '1'"):
+            services.rpc.maths.add.with_options(timeout="1")
+        with pytest.raises(RpcTimeout, match=r"within -1 s"):
+            services.rpc.maths.add.with_options(timeout=-1)(1)
+        assert services.rpc.maths.add.with_options(timeout=1e9)(1) == 2
 
 
 def test_proxies_say_what_they_are(config):

@@ -43,6 +43,12 @@ def test_timer_fires_at_multiples_of_its_interval_from_the_start():
     assert max(late) < interval
 
 
+def test_method_that_wants_arguments_is_refused_at_the_start():
+    with pytest.raises(ConfigurationError, match=r"write `def method\(self\)`"):
+        with run_services(make_service(lambda self, now: None)):
+            pass
+
+
 def test_eager_timer_fires_at_once():
     ticks = []
 
