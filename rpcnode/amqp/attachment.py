@@ -9,7 +9,7 @@ from amqp.exceptions import AMQPError
 
 from rpcnode.amqp.message import Delivery
 from rpcnode.amqp.plain import PlainMessage, is_plain
-from rpcnode.concurrency import Timeout
+from rpcnode.concurrency import Timeout, call_soon
 from rpcnode.exceptions import ConnectionLost
 
 logger = logging.getLogger(__name__)
@@ -38,11 +38,23 @@ class Owner(Protocol):
 
 
 class Attachment:
-    """One channel that consumes, until it is lost or closed."""
+    """One channel that consumes, until it is lost or closed.
 
-    __slots__ = ("channel", "is_consuming", "is_lost", "owner", "queue_name", "tag", "unsettled")
+    With `acks_together`, what is acked in a round of the hub is one ack on the wire, of
+    everything up to the last one: for owners that ack each delivery before the next.
+    """
 
-    def __init__(self, channel: Any, queue_name: str, owner: Owner) -> None:
+    __slots__ = (
+        *("channel", "is_consuming", "is_lost", "owner", "queue_name", "tag", "unsettled"),
+        *("_acked", "_acks_together"),
+    )
+
+    def __init__(
+        self, channel: Any, queue_name: str, owner: Owner, *, acks_together: bool = False
+    ) -> None:
+        # Kombu's other transports know no ack of several deliveries.
+        self._acks_together = acks_together and not is_plain(channel)
+        self._acked: list[Delivery] = []
         self.channel = channel
         self.queue_name = queue_name
         self.owner = owner
@@ -105,7 +117,8 @@ class Attachment:
 
     def _receive(self, message: Any) -> None:
         self.unsettled += 1
-        self.owner.handle(Delivery(message, self.queue_name, self._settle))
+        settle = self._settle_together if self._acks_together else self._settle
+        self.owner.handle(Delivery(message, self.queue_name, settle))
 
     def _receive_plain(self, message: Any) -> None:
         self._receive(PlainMessage(message))
@@ -125,6 +138,29 @@ class Attachment:
             logger.debug("not acking %s: %s", delivery.id, exc)
             return
         if not requeue:
+            self.owner.acked(delivery)
+        if not self.unsettled and not self.is_consuming:
+            self.owner.settled_all(self)
+
+    def _settle_together(self, delivery: Delivery, requeue: bool) -> None:
+        if requeue:
+            self._settle(delivery, requeue)
+            return
+        if not self._acked:
+            call_soon(self._ack_together)
+        self._acked.append(delivery)
+
+    def _ack_together(self) -> None:
+        acked, self._acked = self._acked, []
+        if self.is_lost:
+            return  # the broker has them again already
+        self.unsettled -= len(acked)
+        try:
+            self.channel.basic_ack(acked[-1].tag, True)
+        except (AMQPError, OSError) as exc:
+            logger.debug("not acking %d deliveries: %s", len(acked), exc)
+            return
+        for delivery in acked:
             self.owner.acked(delivery)
         if not self.unsettled and not self.is_consuming:
             self.owner.settled_all(self)

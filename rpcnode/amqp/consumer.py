@@ -76,6 +76,8 @@ class Consumer:
 
     `handler(delivery)` is called by the reader, so it must not block. `make_queue` is called
     for each attachment: an exclusive queue may need a new name. `prefetch` 0 is unlimited.
+    With `acks_together` one ack stands for all of a hub's round: for a handler that acks each
+    delivery before it returns.
 
     `on_attached()` is called after each attachment. `on_queue_lost()` is called when the queue
     vanished, with what was in it, before it is declared again (or, an exclusive one, under a
@@ -91,6 +93,7 @@ class Consumer:
         observers: Observers,
         *,
         prefetch: int = 0,
+        acks_together: bool = False,
         consumer_arguments: dict[str, Any] | None = None,
         on_attached: Callable[[], object] | None = None,
         on_queue_lost: Callable[[], object] | None = None,
@@ -100,6 +103,7 @@ class Consumer:
         self._handler = handler
         self._observers = observers
         self._prefetch = prefetch
+        self._acks_together = acks_together
         self._arguments = consumer_arguments
         self._on_attached = on_attached
         self._on_queue_lost = on_queue_lost
@@ -204,7 +208,7 @@ class Consumer:
             self._on_queue_lost()
 
     def _attach_to(self, queue: kombu.Queue, channel: Any) -> Attachment:
-        attachment = Attachment(channel, queue.name, self)
+        attachment = Attachment(channel, queue.name, self, acks_together=self._acks_together)
         try:
             declare(channel, queue)
             attachment.consume(self._prefetch, self._arguments)

@@ -27,7 +27,7 @@ class ReplyListener(SharedExtension):
         self._table = ReplyTable()
         queue = reply_queue(self.container.service_name, self.address, rpc_exchange(self.exchange))
         self._consumer = self.messaging.consume(
-            lambda: queue, self._receive, on_queue_lost=self._queue_lost
+            lambda: queue, self._receive, acks_together=True, on_queue_lost=self._queue_lost
         )
 
     def start(self) -> None:

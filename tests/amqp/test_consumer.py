@@ -149,6 +149,50 @@ def test_observers_see_what_is_received_and_acked(any_link):
     consumer.close()
 
 
+def test_acks_may_go_together(any_link, monkeypatch):
+    publish_all = [b"%d" % number for number in range(50)]
+    declared(any_link, "q")
+    publish(any_link, *publish_all)
+    inbox, acked, observers, acks = Inbox(), [], Observers(), []
+    observers.add(
+        type("Watch", (), {"message_acked": lambda _self, each: acked.append(each.body)})()
+    )
+    consumer = consumer_of(any_link, inbox.ack, observers=observers, acks_together=True)
+    channel_cls = type(any_link.channel())
+    basic_ack = channel_cls.basic_ack
+    monkeypatch.setattr(
+        channel_cls, "basic_ack", lambda *args: (acks.append(args[1:]), basic_ack(*args))
+    )
+    consumer.start()
+    wait_until(lambda: len(acked) == 50)
+    consumer.close()
+
+    assert inbox.bodies == acked == publish_all
+    assert len(acks) < 50
+    assert all(is_multiple for _tag, is_multiple in acks)
+    assert count(any_link, "q") == 0
+
+
+def test_delivery_that_is_requeued_among_acks_that_go_together_comes_again(any_link):
+    declared(any_link, "q")
+    publish(any_link, b"1", b"2", b"3")
+    seen = []
+
+    def handle(delivery):
+        seen.append((delivery.body, delivery.redelivered))
+        if delivery.body == b"2" and not delivery.redelivered:
+            delivery.requeue()
+        else:
+            delivery.ack()
+
+    consumer = consumer_of(any_link, handler=handle, acks_together=True)
+    consumer.start()
+    wait_until(lambda: (b"2", True) in seen)
+    consumer.close()
+
+    assert count(any_link, "q") == 0
+
+
 def test_handler_that_fails_is_logged_and_others_go_on(any_link, caplog):
     inbox = Inbox()
     failing = consumer_of(any_link, lambda _delivery: 1 / 0, queue="failing")
