@@ -14,7 +14,7 @@ import yaml
 
 from rpcnode.config_keys import KEYS, Key
 from rpcnode.exceptions import CommandError, ConfigurationError
-from rpcnode.masking import mask_secrets, mask_uri
+from rpcnode.masking import describe, mask_secrets, mask_uri
 from rpcnode.substitution import substitute, variable_at
 
 __all__ = [
@@ -49,7 +49,7 @@ class Config(Mapping[str, Any]):
         values: Mapping[str, Any] | None = None,
         origin: str | Mapping[str, str] = GIVEN,
     ) -> None:
-        given = _upper(values or {}, "the configuration")
+        given = _upper({} if values is None else values, "the configuration")
         sources = dict.fromkeys(given, origin) if isinstance(origin, str) else origin
         self._values = {key.name: copy(key.default) for key in KEYS}
         for name, value in given.items():
@@ -82,6 +82,8 @@ class Config(Mapping[str, Any]):
 
 
 def _upper(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"{where} must be a mapping of keys, not {describe(values)}")
     result: dict[str, Any] = {}
     for name, value in values.items():
         if not isinstance(name, str):

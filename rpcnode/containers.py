@@ -4,9 +4,10 @@ import logging
 import pydoc
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from threading import get_native_id
 from typing import Any
 
-from rpcnode.concurrency import Event, GreenletExit, GreenThread, kill, spawn
+from rpcnode.concurrency import Event, GreenletExit, GreenThread, is_patched, kill, spawn
 from rpcnode.config import Config, as_config
 from rpcnode.context import ExcInfo, WorkerContext, new_call_id
 from rpcnode.exceptions import ConfigurationError, ContainerBeingKilled, RpcNodeError
@@ -19,6 +20,7 @@ from rpcnode.extensions.base import (
     iter_extensions,
 )
 from rpcnode.lanes import Lane
+from rpcnode.masking import describe
 from rpcnode.observers import Observers
 from rpcnode.resources import Resources
 from rpcnode.shutdown import Shutdown, kill_extension, kill_threads
@@ -52,6 +54,7 @@ class ServiceContainer:
         self.observers = Observers()
         self.resources = Resources()
         self.started = False
+        self.native_thread: int | None = None  # where it was started, and everything of it runs
         self.is_stopping = False
         self.ready: Event[None] = Event()
         self._died: Event[None] = Event()
@@ -105,6 +108,8 @@ class ServiceContainer:
         if self.started or self.is_stopping:
             raise RpcNodeError(f"{self!r} cannot be started twice: make a new one")
         self.started = True
+        self.native_thread = get_native_id()
+        self._warn_if_unpatched()
         self._phase = spawn(self._bring_up)
         # A thread that is killed before it begins sets nothing itself.
         self._phase.link(lambda _thread: self._start_ended.set())
@@ -223,6 +228,15 @@ class ServiceContainer:
             logger.critical("%r dies of its thread %s", self, identifier, exc_info=True)
             self.kill(sys.exc_info())  # type: ignore[arg-type]  # there is one
 
+    def _warn_if_unpatched(self) -> None:
+        # A test on the embedded broker has no need of the patch; what serves others has.
+        is_embedded = self.config["AMQP_URI"].lower().startswith("memory:")
+        if not (is_embedded or is_patched()) and self.resources.is_first("unpatched"):
+            logger.warning(
+                "the standard library is not patched, so a blocking call in one worker holds up "
+                "all others: call rpcnode.concurrency.monkey_patch() before anything is imported"
+            )
+
     def _bring_up(self) -> None:
         try:
             extensions = self.extensions
@@ -285,7 +299,9 @@ class ServiceContainer:
 
 
 def get_service_name(service_cls: type) -> str:
-    """Return the name of a service; ConfigurationError if it has none."""
+    """Return the name of a service; ConfigurationError if it has none, or is no class."""
+    if not isinstance(service_cls, type):
+        raise ConfigurationError(f"a service must be a class, not {describe(service_cls)}")
     name = getattr(service_cls, "name", None)
     if name is None:
         raise ConfigurationError(f"service class {class_path(service_cls)} has no `name`")

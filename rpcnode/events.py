@@ -1,5 +1,6 @@
 """Events: what services tell whoever wants to know."""
 
+from rpcnode.exceptions import EventHandlerConfigurationError
 from rpcnode.extensions.events import (
     BROADCAST,
     SERVICE_POOL,
@@ -15,5 +16,6 @@ __all__ = [
     "SINGLETON",
     "EventDispatcher",
     "EventHandler",
+    "EventHandlerConfigurationError",
     "event_handler",
 ]

@@ -63,12 +63,15 @@ def container_factory(
 ) -> Callable[..., "ServiceContainer"]:
     """Return a function that makes containers: `container_factory(service_cls, config)`.
 
-    The test starts them; they are killed after it.
+    The test starts them; they are killed after it. A start fails when the service needs a
+    broker and the configuration names none, or one that does not let us in within seconds.
     """
     from rpcnode.containers import get_container_cls
+    from rpcnode.testing.broker_check import CheckedResources
 
     def make(service_cls: type, config: Mapping[str, Any] | None = None) -> "ServiceContainer":
         container = get_container_cls(config)(service_cls, config)
+        container.resources = CheckedResources(container.config, _failure)
         _rpcnode_cleanup.callback(_quietly, container.kill)
         return container
 
@@ -79,14 +82,17 @@ def container_factory(
 def runner_factory(_rpcnode_cleanup: ExitStack) -> Callable[..., "ServiceRunner"]:
     """Return a function that makes runners: `runner_factory(config, *services)`.
 
-    The configuration may be left out. The test starts them; they are killed after it.
+    The configuration may be left out. The test starts them, which fails as it does for
+    `container_factory`; they are killed after it.
     """
     from rpcnode.runners import ServiceRunner
+    from rpcnode.testing.broker_check import CheckedResources
 
     def make(*config_and_services: Any) -> "ServiceRunner":
         first, *others = config_and_services or (None,)
         config, services = (None, [first, *others]) if isinstance(first, type) else (first, others)
         runner = ServiceRunner(config)
+        runner.resources = CheckedResources(runner.config, _failure)
         for service_cls in services:
             runner.add_service(service_cls)
         _rpcnode_cleanup.callback(_quietly, runner.kill)
@@ -127,23 +133,46 @@ def rabbit_config(
 ) -> dict[str, Any]:
     """Return a configuration with a RabbitMQ, and a virtual host that no other test uses.
 
-    Without a management API it is the virtual host of the AMQP URI.
+    Without a management API it is the virtual host of the AMQP URI. `rabbit_config["vhost"]`
+    is its name, `rabbit_config["username"]` that of the user.
     """
     from rpcnode.exceptions import BrokerError
-    from rpcnode.testing.rabbit import check_reachable, make_vhost
+    from rpcnode.testing.rabbit import RabbitConfig, check_reachable, make_vhost
 
     try:
         check_reachable(rabbit_uri)
     except BrokerError as exc:
         raise _failure(f"{exc}; {WAYS_OUT}") from None
     if rabbit_api_uri is None:
-        return {"AMQP_URI": rabbit_uri}
+        return RabbitConfig(rabbit_uri)
     try:
         uri, delete = make_vhost(rabbit_uri, rabbit_api_uri)
     except BrokerError as exc:
         raise _failure(f"{exc}; {API_WAYS_OUT}") from None
     _rpcnode_cleanup.callback(_quietly, delete)
-    return {"AMQP_URI": uri}
+    return RabbitConfig(uri)
+
+
+@pytest.fixture
+def amqp_uri(rabbit_config: dict[str, Any]) -> str:
+    """Return the AMQP URI of `rabbit_config`, for what is no service."""
+    uri: str = rabbit_config["AMQP_URI"]
+    return uri
+
+
+@pytest.fixture
+def empty_config() -> dict[str, Any]:
+    """Return a configuration that sets nothing, for services that need no broker."""
+    return {}
+
+
+@pytest.fixture
+def predictable_call_ids() -> Iterator[Any]:
+    """Let calls have the unique ids "0", "1", ...; return the mock that gives them."""
+    from rpcnode.testing.mocks import counted_call_ids
+
+    with counted_call_ids() as new_call_id:
+        yield new_call_id
 
 
 @pytest.fixture

@@ -13,6 +13,13 @@ class Resources:
 
     def __init__(self) -> None:
         self._entries: dict[Hashable, _Entry] = {}
+        self._asked: set[Hashable] = set()
+
+    def is_first(self, what: Hashable) -> bool:
+        """Return whether nobody has asked this before: for what is to be said once."""
+        is_first = what not in self._asked
+        self._asked.add(what)
+        return is_first
 
     def acquire(
         self, key: Hashable, make: Callable[[], T], close: Callable[[T], object] | None = None

@@ -305,6 +305,41 @@ def test_passwords_are_in_no_repr_and_no_error():
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "user:s3cr3t@host:5672",
+        "amqp//u:s3cr3t@h",
+        "u:s3cr3t",
+        "u:s3cr3t@h://",
+        ["amqp://u:s3cr3t@h", "u:s3cr3t@h"],
+    ],
+)
+def test_password_of_what_is_no_uri_is_in_no_error(uri):
+    with pytest.raises(ConfigurationError, match="AMQP_URI must be a URI .*--broker") as by_option:
+        load(broker=uri, environ={})
+    with pytest.raises(ConfigurationError, match="environment AMQP_URI") as by_environment:
+        load(environ={"AMQP_URI": uri})
+
+    assert "s3cr3t" not in f"{by_option.value} {by_environment.value}"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("config.yaml", "not 'config.yaml'"),
+        (Config, "not the class rpcnode.config.Config"),
+        (["amqp://u:s3cr3t@h"], "not a list object"),
+        ("", "not ''"),
+    ],
+)
+def test_configuration_that_is_no_mapping_is_an_error_that_says_what_it_is(given, words):
+    with pytest.raises(ConfigurationError, match="must be a mapping of keys") as caught:
+        as_config(given)
+
+    assert str(caught.value).endswith(words)
+
+
 def test_mapping_becomes_a_config_and_a_config_stays_itself():
     config = as_config({"max_workers": 3})
 

@@ -146,6 +146,18 @@ def test_service_needs_a_name(name):
         get_service_name(Nameless)
 
 
+def test_arguments_in_each_others_place_are_told():
+    class Greeter:
+        name = "greeter"
+
+    with pytest.raises(ConfigurationError, match="a service must be a class, not a dict object"):
+        ServiceContainer({}, Greeter)
+    with pytest.raises(ConfigurationError, match=r"mapping of keys, not the class .*\.Greeter"):
+        get_container_cls(Greeter)
+    with pytest.raises(ConfigurationError, match="mapping of keys, not 'config.yaml'"):
+        ServiceContainer(Greeter, "config.yaml")
+
+
 def test_container_class_can_be_configured():
     assert get_container_cls({}) is ServiceContainer
     assert get_container_cls({"SERVICE_CONTAINER_CLS": "fractions.Fraction"}) is Fraction

@@ -57,6 +57,18 @@ def test_the_table_of_keys_has_a_row_for_each(monkeypatch):
     assert all(row.count(" | ") == 3 for row in rows)
 
 
+def test_the_table_of_fixtures_has_a_row_for_each():
+    text = (DOCS / "testing.md").read_text(encoding="utf-8")
+    plugin = (ROOT / "rpcnode" / "pytest_plugin.py").read_text(encoding="utf-8")
+
+    _before, _heading, rest = text.partition("\n## All fixtures\n")
+    names = re.findall(r"^\| (`.*?`) \|", rest.partition("\n## ")[0], flags=re.MULTILINE)
+
+    listed = {name for cell in names for name in re.findall(r"`(\w+)", cell)}
+    made = set(re.findall(r"^@pytest\.fixture.*\ndef ([a-z]\w+)\(", plugin, flags=re.MULTILINE))
+    assert listed == made
+
+
 def test_every_page_is_in_the_table_of_contents():
     index = (DOCS / "index.md").read_text(encoding="utf-8")
 

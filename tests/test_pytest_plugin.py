@@ -200,6 +200,169 @@ def test_missing_management_api_is_one_line_that_names_the_ways_out(run_pytest, 
     assert "Traceback" not in output
 
 
+NEEDS_A_BROKER = """
+    from rpcnode.rpc import rpc
+    from rpcnode.testing import entrypoint_hook, replace_dependencies
+
+    class Greeter:
+        name = "greeter"
+
+        @rpc
+        def hello(self):
+            return "hello"
+"""
+
+
+def lines_of(output, beginning):
+    return [line for line in output.splitlines() if line.startswith(beginning)]
+
+
+def test_start_without_a_named_broker_is_one_line_that_names_the_fix(run_pytest):
+    output = run_pytest(
+        dedent(NEEDS_A_BROKER)
+        + dedent(
+            """
+            def test_no_config(container_factory):
+                container_factory(Greeter).start()
+
+            def test_empty_config(container_factory, empty_config):
+                container_factory(Greeter, empty_config).start()
+
+            def test_runner(runner_factory):
+                runner_factory({"MAX_WORKERS": 3}, Greeter).start()
+            """
+        ),
+        code=1,
+    )
+
+    lines = lines_of(output, "the service needs a broker")
+    assert len(lines) == 3
+    assert all("pass memory_config or rabbit_config" in line for line in lines)
+    assert "Traceback" not in output
+
+
+def test_container_that_is_not_started_needs_no_broker(run_pytest):
+    run_pytest(
+        dedent(NEEDS_A_BROKER)
+        + dedent(
+            """
+            def test_it(container_factory):
+                with entrypoint_hook(container_factory(Greeter), "hello") as hello:
+                    assert hello() == "hello"
+            """
+        )
+    )
+
+
+def test_process_default_may_name_the_broker(run_pytest):
+    run_pytest(
+        dedent(NEEDS_A_BROKER)
+        + dedent(
+            """
+            from rpcnode.config import use_as_default
+
+            def test_it(container_factory, memory_config):
+                use_as_default(memory_config)
+                container_factory(Greeter).start()
+            """
+        )
+    )
+
+
+def test_start_with_a_broker_that_is_away_is_one_line(run_pytest):
+    uri = f"amqp://guest:hidden@127.0.0.1:{find_free_port()}/"
+
+    output = run_pytest(
+        dedent(NEEDS_A_BROKER)
+        + dedent(
+            f"""
+            class Other(Greeter):
+                name = "other"
+
+            def test_container(container_factory):
+                container_factory(Greeter, {{"AMQP_URI": {uri!r}}}).start()
+
+            def test_runner(runner_factory):
+                runner_factory({{"AMQP_URI": {uri!r}}}, Greeter, Other).start()
+            """
+        ),
+        code=1,
+    )
+
+    lines = lines_of(output, "no RabbitMQ at")
+    assert len(lines) == 2
+    assert all("memory_config" in line for line in lines)
+    assert "hidden" not in output
+    assert "Traceback" not in output
+
+
+def test_start_with_a_broker_that_never_answers_is_one_line(run_pytest):
+    output = run_pytest(
+        dedent(NEEDS_A_BROKER)
+        + dedent(
+            """
+            import socket
+
+            from rpcnode.testing import broker_check
+
+            def test_it(container_factory, monkeypatch):
+                monkeypatch.setattr(broker_check, "PATIENCE", 0.1)
+                with socket.create_server(("127.0.0.1", 0)) as listener:
+                    port = listener.getsockname()[1]
+                    uri = f"amqp://guest:hidden@127.0.0.1:{port}/"
+                    container_factory(Greeter, {"AMQP_URI": uri}).start()
+            """
+        ),
+        code=1,
+    )
+
+    (line,) = lines_of(output, "no connection to the broker")
+    assert "memory_config" in line
+    assert "hidden" not in line
+
+
+def test_fixtures_of_nameko_are_there(run_pytest, rabbit_uri, rabbit_api_uri):
+    run_pytest(
+        dedent(NEEDS_A_BROKER)
+        + dedent(
+            """
+            import logging
+
+            from rpcnode.config import Config, as_config
+            from rpcnode.contextdata import CallStack
+            from rpcnode.testing import dummy
+
+            class Service:
+                name = "service"
+                calls = CallStack()
+
+                @dummy
+                def method(self):
+                    return list(self.calls)
+
+            def test_call_ids(container_factory, empty_config, predictable_call_ids):
+                container = container_factory(Service, empty_config)
+                with entrypoint_hook(container, "method") as method:
+                    assert [method(), method()] == [["service.method.0"], ["service.method.1"]]
+                assert predictable_call_ids.call_count == 2
+
+            def test_call_ids_are_what_they_were(container_factory):
+                with entrypoint_hook(container_factory(Service), "method") as method:
+                    assert method() != ["service.method.0"]
+
+            def test_rabbit(rabbit_config, amqp_uri, caplog):
+                assert rabbit_config["AMQP_URI"] == amqp_uri
+                assert amqp_uri.endswith(rabbit_config["vhost"])
+                assert rabbit_config["username"] in amqp_uri
+                assert as_config({**rabbit_config, "MAX_WORKERS": 3})["AMQP_URI"] == amqp_uri
+                assert caplog.messages == []
+            """
+        ),
+        f"--amqp-uri={rabbit_uri}",
+        f"--rabbit-api-uri={rabbit_api_uri}",
+    )
+
+
 def test_what_a_test_hosted_is_killed_after_it(run_pytest):
     run_pytest(
         """

@@ -99,3 +99,12 @@ def test_next_who_waits_tries_again_when_the_first_is_killed():
     kill(first)
 
     assert isinstance(second.wait(), Thing)
+
+
+def test_what_is_said_once_is_said_by_the_first():
+    resources = Resources()
+
+    assert resources.is_first("a")
+    assert not resources.is_first("a")
+    assert resources.is_first("b")
+    assert Resources().is_first("a")

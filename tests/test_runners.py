@@ -1,5 +1,8 @@
 """Hosting several services."""
 
+import subprocess
+import sys
+
 import pytest
 
 from rpcnode.concurrency import Event, sleep, spawn
@@ -181,6 +184,55 @@ def test_run_services_hosts_them_as_long_as_its_block(config, services, log):
 
     assert runner.containers[0].max_workers == (3 if config and config[0] else 10)
     assert log[2:] == [("stop", "first"), ("stop", "second")]
+
+
+class Greeter:
+    name = "greeter"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (({}, "hello"), "a service must be a class, not 'hello'"),
+        (({}, Greeter()), "a service must be a class, not a Greeter object"),
+        ((Greeter(),), "must be a mapping of keys, not a Greeter object"),
+        (("config.yaml", Greeter), "must be a mapping of keys, not 'config.yaml'"),
+        ((Greeter, {"A": 1}), "a service must be a class, not a dict object"),
+    ],
+)
+def test_run_services_says_what_is_wanted_in_the_place_of_what(arguments, error):
+    with pytest.raises(ConfigurationError, match=error), run_services(*arguments):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("uri", "is_patched", "warnings"),
+    [("amqp://127.0.0.1:1", False, 1), ("memory://", False, 0), ("amqp://127.0.0.1:1", True, 0)],
+)
+def test_unpatched_process_is_told_once_that_it_should_not_be(uri, is_patched, warnings):
+    patch = "from rpcnode.concurrency import monkey_patch; monkey_patch()" if is_patched else ""
+    program = f"""
+{patch}
+import logging
+logging.basicConfig()
+from rpcnode.runners import run_services
+
+class First:
+    name = "first"
+
+class Second:
+    name = "second"
+
+with run_services({{"AMQP_URI": "{uri}"}}, First, Second):
+    pass
+"""
+
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+
+    assert result.stderr.count("WARNING") == warnings
+    assert result.stderr.count("rpcnode.concurrency.monkey_patch()") == warnings
 
 
 @pytest.mark.parametrize(("kill_on_exit", "hook"), [(False, "stop"), (True, "kill")])

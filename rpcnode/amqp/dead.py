@@ -26,11 +26,15 @@ _NOT_COPIED = ("application_headers", "expiration", "user_id", "cluster_id")
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """Why a message is dead: the reason, the error, and the `service.method` that had it."""
+    """Why a message is dead: the reason, the error, and the `service.method` that had it.
+
+    `attempts` counts how often the method was run with it.
+    """
 
     reason: str
     error: BaseException
     handler: str
+    attempts: int = 1
 
 
 def dead_copy(delivery: Delivery, queue: str, death: Death) -> Outgoing:
@@ -79,7 +83,7 @@ def _notes(delivery: Delivery, death: Death) -> dict[str, Any]:
         "rpcnode-exc-type": type(death.error).__name__,
         "rpcnode-exc-message": cut(_text(death.error), LONGEST_TEXT),
         "rpcnode-traceback": cut_front(_traceback(death.error), LONGEST_TRACEBACK),
-        "rpcnode-attempts": 1,
+        "rpcnode-attempts": death.attempts,
         "rpcnode-first-failed": now,
         "rpcnode-last-failed": now,
         "rpcnode-handler": death.handler,

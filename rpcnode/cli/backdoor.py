@@ -4,6 +4,7 @@ import argparse
 import code
 import ipaddress
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 END_OF_INPUT = "\x04"
+_HTTP_REQUEST = re.compile(r"^[A-Z]+ \S+ HTTP/\d")
 
 _session_output: ContextVar[Any] = ContextVar("rpcnode_backdoor_output", default=None)
 
@@ -120,6 +122,10 @@ class _Session(code.InteractiveConsole):
         line: str = self._lines.readline()
         if not line or END_OF_INPUT in line:
             raise EOFError
+        if _HTTP_REQUEST.match(line):
+            # A web page can make a browser send anything here, after such a line.
+            logger.error("the backdoor was sent an HTTP request; the session ends")
+            raise SystemExit
         return line.rstrip("\r\n")
 
     def write(self, data: str) -> None:

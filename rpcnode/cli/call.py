@@ -6,17 +6,17 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from rpcnode.cli.client import Client
+from rpcnode.cli.client import LEAST_TIMEOUT, Client
 from rpcnode.cli.hosting import make_runner, prepare, stop_when_idle
 from rpcnode.cli.options import EMBEDDED_NOTE, add_host_option, is_embedded, make_parser
-from rpcnode.concurrency import Timeout
-from rpcnode.config import Config, mask_uri
-from rpcnode.exceptions import BrokerRefused, BrokerUnavailable, CommandError, ConfigurationError
-from rpcnode.proxies import MethodProxy
-from rpcnode.runners import ServiceRunner
+from rpcnode.cli.output import in_one_line, one_line, to_json
+from rpcnode.config import Config
+from rpcnode.exceptions import BrokerRefused, CommandError, ConfigurationError, RpcTimeout
+from rpcnode.workers import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +35,14 @@ def main(arguments: Sequence[str]) -> int:
     service_name, method_name = _split(options.method)
     args, kwargs = parse_arguments(options.arguments)
     config = prepare(options, logging.WARNING)
-    _note_embedded(options, config)
     runner = make_runner(config, options.host)
-    method = Client(runner).rpc[service_name][method_name]
+    _note_embedded(options, config)
+    if not options.verbose and config["LOGGING"] is None:
+        logging.getLogger(Worker.__module__).addFilter(in_one_line)
+    seconds = config["RPC_TIMEOUT"] if options.timeout is None else options.timeout
+    call = _Call(Client(runner), service_name, method_name, seconds)
     try:
-        code = _report(lambda: _call(runner, options.timeout, method, args, kwargs))
+        code = _report(lambda: call.make(args, kwargs))
     except BaseException:
         runner.kill()
         raise
@@ -49,14 +52,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def _report(call: Callable[[], Any]) -> int:
     try:
-        result = call()
+        result = to_json(call())
     except (BrokerRefused, ConfigurationError):
         raise
     except Exception as exc:  # whatever the remote method raised
-        notes = "".join(f"; {note}" for note in getattr(exc, "__notes__", ()))
-        print(f"{type(exc).__name__}: {exc}{notes}", file=sys.stderr)
+        print(one_line(exc), file=sys.stderr)
         return FAILED
-    print(_to_json(result), flush=True)
+    print(result, flush=True)
     return CALLED
 
 
@@ -68,6 +70,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="SECONDS",
         type=_seconds,
         help="how long all may take, connecting included (default: RPC_TIMEOUT)",
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show the tracebacks of hosted services"
     )
     parser.add_argument("method", metavar="SERVICE.METHOD", help="for example orders.place")
     parser.add_argument(
@@ -130,23 +135,34 @@ def _note_embedded(options: argparse.Namespace, config: Config) -> None:
     logger.info(EMBEDDED_NOTE)
 
 
-def _call(
-    runner: ServiceRunner,
-    timeout: float | None,
-    method: MethodProxy,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    uri = mask_uri(runner.config["AMQP_URI"])
-    seconds = runner.config["RPC_TIMEOUT"] if timeout is None else timeout
-    began = monotonic()
-    late = BrokerUnavailable(f"no connection to {uri} within {seconds} s; nothing was sent")
-    with Timeout(seconds, late):
-        runner.start()
-    left = None if seconds is None else max(0.001, seconds - (monotonic() - began))
-    return method.with_options(timeout=left)(*args, **kwargs)
+@dataclass(frozen=True)
+class _Call:
+    """One call, that takes `seconds` at most, connecting included; None for no limit."""
 
+    client: Client
+    service_name: str
+    method_name: str
+    seconds: float | None
 
-def _to_json(value: Any) -> str:
-    is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    return json.dumps(value, ensure_ascii=not is_unicode, default=repr)
+    def make(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the result, or raise the error."""
+        method = self.client.rpc[self.service_name][self.method_name]
+        began = monotonic()
+        self.client.start(self.seconds)
+        if self.seconds is None:
+            return method.with_options(timeout=None)(*args, **kwargs)
+        left = max(LEAST_TIMEOUT, self.seconds - (monotonic() - began))
+        try:
+            return method.with_options(timeout=left)(*args, **kwargs)
+        except RpcTimeout as exc:
+            raise self._as_asked(exc, left) from None
+
+    def _as_asked(self, error: RpcTimeout, left: float) -> RpcTimeout:
+        """Return the error with the seconds of the user, of which the call itself had fewer."""
+        text, has_run_out, reason = str(error).partition(f" within {left:.3g} s")
+        if not has_run_out:
+            return error  # it comes from further away
+        result = RpcTimeout(f"{text} within {self.seconds:g} s{reason}")
+        if not reason and self.service_name not in self.client.hosted:
+            result.add_note(f"is an instance of {self.service_name!r} running?")
+        return result

@@ -1,20 +1,24 @@
 """Calls and events from outside of any service: a container whose workers never end."""
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from rpcnode.cli.hints import did_you_mean
+from rpcnode.concurrency import Event, spawn
+from rpcnode.config import mask_uri
 from rpcnode.context import WorkerContext
-from rpcnode.exceptions import MethodNotFound, UnknownService
+from rpcnode.exceptions import BrokerUnavailable, MethodNotFound, UnknownService
 from rpcnode.extensions.base import DependencyProvider, Entrypoint
 from rpcnode.extensions.connection import Messaging
 from rpcnode.extensions.events import exchange_of
 from rpcnode.extensions.publishing import Address, PublishOptions, publish
 from rpcnode.extensions.rpc import ClusterRpc, Rpc
-from rpcnode.proxies import CallOptions, ClusterProxy, MethodProxy, RpcReply
+from rpcnode.proxies import UNSET, CallOptions, ClusterProxy, MethodProxy, RpcReply, Timeout
 from rpcnode.runners import ServiceRunner
 
 CLIENT_NAME = "rpcnode-client"
+LEAST_TIMEOUT = 0.001  # seconds; a call has some even if all were spent on connecting
 
 
 class AnyEventDispatcher(DependencyProvider):
@@ -48,13 +52,47 @@ class ClientService:
 
 
 class Client:
-    """Makes calls and dispatches events; the runner, once started, carries them."""
+    """Makes calls and dispatches events; the runner, once started, carries them.
+
+    `start` may give up waiting while the broker is away: the runner goes on starting, and
+    whatever is called waits for it, within its own timeout.
+    """
 
     def __init__(self, runner: ServiceRunner) -> None:
+        self._runner = runner
+        self._started: Event[None] | None = None  # None until somebody starts it
         # What is hosted beside it is known by name, so that a wrong name gets a hint.
         self.hosted = {each.service_name: _rpc_methods(each) for each in runner.containers}
         runner.add_service(ClientService)
         self._container = runner.service_map[CLIENT_NAME]
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the runner has started."""
+        return self._container.ready.is_set()
+
+    def start(self, timeout: float | None) -> None:
+        """Start the runner unless that was done; wait for it, at most `timeout` seconds.
+
+        Raises what its start raises, and BrokerUnavailable when the time is over.
+        """
+        if self._started is None:
+            self._started = Event()
+            spawn(self._bring_up, self._started)
+        if not self._started.wait(timeout):
+            uri = mask_uri(self._runner.config["AMQP_URI"])
+            raise BrokerUnavailable(
+                f"no connection to {uri} within {timeout:g} s; nothing was sent"
+            )
+        self._started.result()
+
+    def _bring_up(self, started: Event[None]) -> None:
+        try:
+            self._runner.start()
+        except BaseException as exc:  # it is raised in those who wait, and who call later
+            started.fail(exc)
+        else:
+            started.set()
 
     @property
     def rpc(self) -> ClusterProxy:
@@ -65,6 +103,7 @@ class Client:
         self, service: str, event_type: str, event_data: Any, **options: Any
     ) -> None:
         """Dispatch an event as `service` would; return when the broker has it."""
+        self.start(self._runner.config["PUBLISH_TIMEOUT"])
         self._dependency("dispatch")(service, event_type, event_data, **options)
 
     def call(self, method: MethodProxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -86,9 +125,22 @@ class Client:
         self._method(method).cast(*args, **kwargs)
 
     def _method(self, method: MethodProxy) -> MethodProxy:
+        timeout = self._start_for(method)
         # A new context for each call: each has a call id of its own.
         proxy: MethodProxy = self._dependency("cluster")[method.service_name][method.method_name]
-        return proxy.with_options(timeout=method.options.timeout, headers=method.options.headers)
+        return proxy.with_options(timeout=timeout, headers=method.options.headers)
+
+    def _start_for(self, method: MethodProxy) -> Timeout:
+        """Wait until the call can be made; return the timeout that is left for it."""
+        timeout = method.options.timeout
+        if self.is_started:
+            return timeout
+        seconds = self._runner.config["RPC_TIMEOUT"] if timeout is UNSET else timeout
+        began = monotonic()
+        self.start(seconds)
+        if seconds is None:
+            return timeout
+        return max(LEAST_TIMEOUT, seconds - (monotonic() - began))
 
     def _dependency(self, attr_name: str) -> Any:
         worker_ctx = WorkerContext(self._container, None, self._container.entrypoints[0])

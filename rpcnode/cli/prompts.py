@@ -14,6 +14,7 @@ from io import BufferedReader, FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from rpcnode.cli.output import printable
 from rpcnode.exceptions import CommandError
 
 Namespace = dict[str, Any]
@@ -46,7 +47,8 @@ def _exit_code(error: SystemExit) -> int:
 def _print_error(error: Exception) -> None:
     frame = error.__traceback__
     # The first frame is ours.
-    traceback.print_exception(type(error), error, None if frame is None else frame.tb_next)
+    lines = traceback.format_exception(type(error), error, frame and frame.tb_next)
+    print(printable("".join(lines)), file=sys.stderr, end="")
 
 
 def find_interface(name: str | None) -> Interface:
@@ -95,7 +97,12 @@ def _plain(namespace: Namespace, banner: str) -> None:
         is_editline = "libedit" in (readline.__doc__ or "")
         readline.parse_and_bind("bind ^I rl_complete" if is_editline else "tab: complete")
     with suppress(SystemExit):
-        code.interact(banner, local=namespace, exitmsg="")
+        _Console(namespace).interact(banner, exitmsg="")
+
+
+class _Console(code.InteractiveConsole):
+    def write(self, data: str) -> None:
+        super().write(printable(data))  # errors come from elsewhere
 
 
 INTERFACES: dict[str, Interface] = {"bpython": _bpython, "ipython": _ipython, "plain": _plain}

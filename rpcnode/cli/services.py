@@ -26,8 +26,10 @@ def find_services(targets: Iterable[str]) -> list[type]:
         sys.path.insert(0, folder)
     found: dict[type, None] = {}
     for target in targets:
-        module_name, _, class_name = target.partition(":")
+        module_name, separator, class_name = target.partition(":")
         _refuse_files(target, module_name, class_name)
+        if separator and not class_name:
+            raise CommandError(f"{target!r} names no class: write MODULE:CLASS or {module_name!r}")
         module = _import(module_name)
         services = [_named(module, class_name)] if class_name else _services_in(module)
         found.update(dict.fromkeys(services))

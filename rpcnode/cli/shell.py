@@ -9,18 +9,23 @@ import logging
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rpcnode import __version__
 from rpcnode.cli.client import Client
 from rpcnode.cli.hosting import make_runner, prepare, stop_when_idle
 from rpcnode.cli.options import EMBEDDED_NOTE, add_host_option, is_embedded, make_parser
+from rpcnode.cli.output import one_line
 from rpcnode.cli.prompts import INTERFACES, find_interface, run_piped
 from rpcnode.concurrency import Bridge, HubThread, native_lock
 from rpcnode.config import Config, mask_uri
+from rpcnode.exceptions import BrokerUnavailable
 from rpcnode.proxies import Caller, CallOptions, ClusterProxy, MethodProxy, RpcReply, ServiceProxy
 from rpcnode.runners import ServiceRunner
+
+FAILED = 1
+PATIENCE = 1.0  # seconds that the prompt waits for the broker; then it is there without
 
 DESCRIPTION = """\
 Open a Python prompt with an object `n`: n.rpc.orders.place("apple"), n.dispatch_event("orders",
@@ -35,12 +40,32 @@ def main(arguments: Sequence[str]) -> int:
     runner = make_runner(config, options.host)
     hosted = runner.service_names
     let_threads_log()
-    with _running(runner) as shell:
+    with _running(runner) as (client, bridge):
+        namespace = {"n": Shell(client, bridge, config)}
         if not sys.stdin.isatty():
-            return run_piped(sys.stdin.read(), {"n": shell})
+            return _run_piped(client, bridge, namespace)
         interact = find_interface(options.interface)
-        interact({"n": shell}, _banner(config, hosted))
+        _start(client, bridge, hosted)
+        interact(namespace, _banner(config, hosted, is_connected=client.is_started))
     return 0
+
+
+def _run_piped(client: Client, bridge: Bridge, namespace: dict[str, Any]) -> int:
+    try:
+        bridge.call(client.start, namespace["n"].config["RPC_TIMEOUT"])
+    except BrokerUnavailable as exc:
+        print(one_line(exc), file=sys.stderr)
+        return FAILED
+    return run_piped(sys.stdin.read(), namespace)
+
+
+def _start(client: Client, bridge: Bridge, hosted: Sequence[str]) -> None:
+    """Wait for what is hosted; without that, the client goes on connecting beside the prompt."""
+    if hosted:
+        bridge.call(client.start, None)
+    else:
+        with suppress(BrokerUnavailable):
+            bridge.call(client.start, PATIENCE)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -60,7 +85,7 @@ def let_threads_log() -> None:
             handler.lock = native_lock()
 
 
-def _banner(config: Config, hosted: Sequence[str]) -> str:
+def _banner(config: Config, hosted: Sequence[str], *, is_connected: bool) -> str:
     uri, origin = mask_uri(config["AMQP_URI"]), config.origins["AMQP_URI"]
     lines = [
         f"rpcnode {__version__} shell on Python {platform.python_version()}",
@@ -71,16 +96,16 @@ def _banner(config: Config, hosted: Sequence[str]) -> str:
         lines.append(f"hosted here: {', '.join(hosted)}")
     if is_embedded(config):
         lines.append(EMBEDDED_NOTE)
+    if not is_connected:
+        lines.append("no connection yet: calls wait for one, each within its own timeout")
     return "\n".join(lines)
 
 
 @contextmanager
-def _running(runner: ServiceRunner) -> Iterator["Shell"]:
+def _running(runner: ServiceRunner) -> Iterator[tuple[Client, Bridge]]:
     hub = HubThread()
     try:
-        client = hub.bridge.call(Client, runner)
-        hub.bridge.call(runner.start)
-        yield Shell(client, hub.bridge, runner.config)
+        yield hub.bridge.call(Client, runner), hub.bridge
         hub.bridge.call(stop_when_idle, runner)
     except BaseException:  # Ctrl-C as well: whoever leaves does not wait
         hub.bridge.call(runner.kill)

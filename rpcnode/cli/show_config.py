@@ -9,7 +9,8 @@ from rpcnode.config import mask_secrets
 
 DESCRIPTION = """\
 Show the value of each configuration key as YAML, and where it comes from. Passwords in URIs are
-hidden, and so is what stands under a name that speaks of a password, secret, token or key."""
+hidden, and so is what stands under a name that speaks of a password, secret, token, key or the
+like."""
 
 
 def main(arguments: Sequence[str]) -> int:

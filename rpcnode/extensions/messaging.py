@@ -123,7 +123,9 @@ class MessageHandler(Entrypoint):
             self._bury(job, EXHAUSTED, exc_info[1])
 
     def _bury(self, job: Job, reason: str, error: BaseException) -> None:
-        death = Death(reason, error, self._label())
+        was_requeued = self.requeue_on_error and job.delivery.redelivered
+        attempts = 2 if reason == EXHAUSTED and was_requeued else 1
+        death = Death(reason, error, self._label(), attempts)
         self.messaging.dead_letters.bury(job, self.dead_queue(job.delivery), death)
 
 

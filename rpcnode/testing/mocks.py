@@ -1,11 +1,15 @@
 """What stands in for the dependencies of a service under test."""
 
 import collections.abc
+import itertools
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, get_origin, get_type_hints
 
-from mock import DEFAULT, MagicMock, call, create_autospec
+from mock import DEFAULT, MagicMock, call, create_autospec, patch
 
+from rpcnode import containers
 from rpcnode.context import WorkerContext
 from rpcnode.extensions.base import DependencyProvider
 
@@ -53,6 +57,14 @@ def mock_of(provider: DependencyProvider, name: str) -> Any:
     if dependency_cls is None:
         return MagicMock(name=name)
     return create_autospec(dependency_cls, instance=True, name=name)
+
+
+@contextmanager
+def counted_call_ids() -> Iterator[Any]:
+    """Let calls have the unique ids "0", "1", ... while the block runs; yield the mock."""
+    with patch.object(containers, "new_call_id", autospec=True) as new_call_id:
+        new_call_id.side_effect = map(str, itertools.count())
+        yield new_call_id
 
 
 # Classes that say nothing about what can be done with an instance.

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from rpcnode.config import mask_uri
 from rpcnode.exceptions import BrokerError, BrokerRefused, BrokerUnavailable
@@ -84,12 +84,31 @@ def _quoted(name: str) -> str:
     return quote(name, safe="")
 
 
+class RabbitConfig(dict[str, Any]):
+    """A configuration with the broker at `uri`, which can be asked for more.
+
+    `config["vhost"]` and `config["username"]` are there for Nameko's users. They are no items:
+    the configuration has no such keys, and whoever copies it shall not be warned of them.
+    """
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(AMQP_URI=uri)
+
+    def __missing__(self, key: str) -> str:
+        parts = urlsplit(first_of(self["AMQP_URI"]))
+        if key == "vhost":
+            return unquote(parts.path[1:]) or "/"
+        if key == "username":
+            return _username(parts)
+        raise KeyError(key)
+
+
 def make_vhost(uri: str, api_uri: str) -> tuple[str, Callable[[], None]]:
     """Make a virtual host; return `uri` with it in place of its own, and what deletes it."""
     client, vhost = Client(api_uri), f"rpcnode-test-{secrets.token_hex(8)}"
     parts = urlsplit(first_of(uri))
     client.create_vhost(vhost)
-    for username in {client.username, unquote(parts.username or "guest")}:
+    for username in {client.username, _username(parts)}:
         client.set_vhost_permissions(vhost, username)
     return parts._replace(path=f"/{vhost}").geturl(), lambda: client.delete_vhost(vhost)
 
@@ -102,6 +121,10 @@ def check_reachable(uri: str) -> None:
         socket.create_connection((parts.hostname or "localhost", port), TIMEOUT).close()
     except OSError as exc:
         raise BrokerUnavailable(f"no RabbitMQ at {mask_uri(uri)}: {exc}") from exc
+
+
+def _username(parts: SplitResult) -> str:
+    return unquote(parts.username or "guest")
 
 
 def find_api(uri: str) -> str | None:

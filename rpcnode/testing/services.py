@@ -63,7 +63,8 @@ def entrypoint_hook(
     It returns what the method returned, or raises the very exception it raised, once the
     worker is torn down; nothing is replied or acknowledged. The container need not have been
     started. When the container dies, its error is raised, and EntrypointWaiterTimeout after
-    `timeout` seconds (None: no limit). Raises ExtensionNotFound for an unknown method.
+    `timeout` seconds (None: no limit). Raises ExtensionNotFound for an unknown method. The
+    function raises RuntimeError in another native thread than the one of the start.
     """
     entrypoint = _entrypoint_of(container, method_name)
 
@@ -90,6 +91,7 @@ def entrypoint_waiter(
     the first without it. Yields the WaitResult of that worker. Raises EntrypointWaiterTimeout
     (also known as `entrypoint_waiter.Timeout`) when block and waiting take more than `timeout`
     seconds (None: no limit); when the container ends, its error or ContainerBeingKilled.
+    Raises RuntimeError for an unknown method, or in another native thread than its start.
     """
     if all(each.method_name != method_name for each in container.entrypoints):
         raise RuntimeError(f"{container.service_name} has no entrypoint `{method_name}`")

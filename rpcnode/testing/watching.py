@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import get_native_id
 from typing import Any
 
 from rpcnode.concurrency import Event, GreenletExit, kill, spawn
@@ -17,6 +18,7 @@ class Watch:
     """Observes a container until the worker that a test waits for, or the container, has ended."""
 
     def __init__(self, container: ServiceContainer) -> None:
+        _check_thread(container)
         self.result = WaitResult()
         self._container = container
         self._is_over: Event[None] = Event()
@@ -111,3 +113,9 @@ class FirstWorker(Watch):
         """Called when any worker is torn down."""
         if worker_ctx is self._worker_ctx:
             self._is_over.set()
+
+
+def _check_thread(container: ServiceContainer) -> None:
+    # Green threads of another native thread are never woken from here: it would hang.
+    if container.native_thread not in (None, get_native_id()):
+        raise RuntimeError(f"use it in the thread that started the container: {container!r}")

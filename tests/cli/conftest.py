@@ -22,6 +22,8 @@ PROJECT = Path(__file__).parents[2]
 
 SHOP = """
 import time
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 from rpcnode.events import EventDispatcher, event_handler
@@ -61,6 +63,14 @@ class Orders:
         time.sleep(seconds)
         note("napped")
         return "rested"
+
+    @rpc
+    def age(self):
+        return {"born": date(2024, 2, 29), "price": Decimal("1.50"), "ratio": float("nan")}
+
+    @rpc
+    def shout(self):
+        raise ValueError("\\x1b[31mred\\nFAKE: line")
 
     @rpc
     def spin(self):

@@ -57,6 +57,38 @@ def test_failure_of_the_method_is_a_typed_error(rpcnode, shop):
     assert last.startswith("RemoteError: ValueError no such sku")
 
 
+def test_failure_of_a_hosted_worker_is_one_line(rpcnode, shop):
+    result = rpcnode("call", "--host", "shop", "orders.place", '"none"')
+
+    failures = [line for line in result.stderr.splitlines() if " failed: " in line]
+    assert len(failures) == 2  # of stock, and of orders
+    assert failures[0].endswith(" failed: ValueError: no such sku")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("option", ["-v", "-dLOGGING={root: {level: WARNING}}"])
+def test_traceback_of_a_hosted_worker_is_shown_to_who_asks(rpcnode, shop, option):
+    result = rpcnode("call", option, "--host", "shop", "orders.place", '"none"')
+
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+
+
+def test_values_that_json_lacks_are_printed_as_texts(rpcnode, shop):
+    result = rpcnode("call", "--host", "shop", "orders.age")
+
+    assert json.loads(result.stdout) == {"born": "2024-02-29", "price": "1.50", "ratio": "NaN"}
+    assert "NaN," not in result.stdout
+
+
+def test_error_from_elsewhere_steers_no_terminal(rpcnode, shop):
+    result = rpcnode("call", "--host", "shop", "orders.shout")
+
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("RemoteError: ValueError \\x1b[31mred\\nFAKE: line (")
+    assert "\x1b" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("method", "arguments", "error"),
     [
@@ -85,6 +117,7 @@ def test_call_that_cannot_be_made_is_a_typed_error(rpcnode, shop, method, argume
         (["orders.place", "--timeout", "0"], "expected seconds above 0"),
         (["orders.place", "--timeout", "soon"], "expected seconds above 0"),
         (["--host", "shpo", "orders.place"], "there is no module 'shpo'; did you mean 'shop'?"),
+        (["--broker", "user:s3cr3t@host:5672", "a.b"], "not 'user:********@host:5672' (--broker)"),
         (["--broker", "memory://", "orders.place"], "name them with --host"),
         (["-d", "MAX_WORKERS=many", "orders.place"], "MAX_WORKERS must be"),
         ([], "SERVICE.METHOD"),
@@ -96,6 +129,13 @@ def test_bad_input_is_told(rpcnode, shop, arguments, message):
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+    assert "s3cr3t" not in result.stderr
+
+
+def test_embedded_broker_is_not_told_of_when_there_is_nothing_to_host(rpcnode, shop):
+    result = rpcnode("call", "--host", "shpo", "orders.place")
+
+    assert "nothing outside this process" not in result.stderr
 
 
 def test_call_ends_within_its_time(rpcnode, shop):
@@ -103,6 +143,21 @@ def test_call_ends_within_its_time(rpcnode, shop):
 
     assert result.returncode == 1
     assert any(line.startswith("RpcTimeout: ") for line in result.stderr.splitlines())
+    assert "running?" not in result.stderr  # it is: here
+
+
+def test_timeout_says_what_was_asked_for_and_what_may_be_wrong(rpcnode, start, shop, vhost_uri):
+    service = start("run", "shop:Orders", "--broker", vhost_uri)
+    service.wait_for("services are up")
+    service.process.terminate()
+    service.wait()
+
+    result = rpcnode("call", "--broker", vhost_uri, "--timeout", "1", "orders.place", '"plum"')
+
+    assert result.returncode == 1
+    assert result.stderr == (
+        "RpcTimeout: no reply from orders.place within 1 s; is an instance of 'orders' running?\n"
+    )
 
 
 def test_broker_that_is_away_ends_it_within_its_time(rpcnode):

@@ -267,6 +267,24 @@ def test_leaving_the_backdoor_ends_the_session_only(backdoor, end):
     assert process.process.poll() is None
 
 
+def test_backdoor_executes_nothing_of_an_http_request(backdoor, shop):
+    process, talk = backdoor
+
+    said = talk(
+        "POST / HTTP/1.1",
+        "Host: 127.0.0.1",
+        "Content-Type: text/plain",
+        "",
+        "open('executed', 'w')",
+        "print('exe' + 'cuted')",
+    )
+
+    assert "executed" not in said
+    assert not (shop / "executed").exists()
+    assert "the backdoor was sent an HTTP request" in process.errors
+    assert "2" in talk("1 + 1", "quit()")
+
+
 def test_backdoor_can_stop_the_process(backdoor):
     process, talk = backdoor
 

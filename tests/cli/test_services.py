@@ -131,6 +131,13 @@ def test_what_is_no_name_is_an_error(target):
         find_services([target])
 
 
+def test_colon_without_a_class_is_an_error():
+    with pytest.raises(
+        CommandError, match="'hello:' names no class: write MODULE:CLASS or 'hello'"
+    ):
+        find_services(["hello:"])
+
+
 def test_missing_class_gets_a_hint(write):
     write("mod_l.py", SERVICE.format(name="Orders") + "number = 3")
 

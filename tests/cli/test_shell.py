@@ -8,6 +8,7 @@ import pytest
 
 from rpcnode.cli.shell import let_threads_log
 from rpcnode.concurrency import native_lock
+from tests.amqp.broker import Proxy
 from tests.cli.processes import eventually
 
 PROMPT = ">>> "
@@ -116,8 +117,60 @@ def test_interrupt_ends_a_call_and_not_the_shell(shell, notes):
     assert "'status': 'placed'" in say(shell, 'n.rpc.orders.place("plum")')
 
 
-def test_interrupt_ends_the_wait_for_a_broker_that_is_away(terminal):
-    shell = terminal(*PLAIN, "--broker", "amqp://127.0.0.1:1")
+def test_prompt_is_there_while_the_broker_is_away(terminal):
+    shell = terminal(*PLAIN, "--broker", "amqp://me:secret@127.0.0.1:1")
+
+    banner = shell.expect(PROMPT)
+    called = say(shell, "n.rpc.orders.place.with_options(timeout=.1)()")
+    shell.type("n.rpc.orders.place()\n")
+    shell.expect("place()")
+    shell.type("\x03")
+    interrupted = shell.expect(PROMPT)
+    shell.type("\x04")
+
+    assert "no connection yet" in banner
+    assert "BrokerUnavailable: no connection to amqp://me:********@127.0.0.1:1" in called
+    assert "within 0.1 s; nothing was sent" in called
+    assert "KeyboardInterrupt" in interrupted
+    assert shell.wait() == 0
+    assert "secret" not in banner + called + interrupted
+
+
+@pytest.fixture
+def proxy(vhost_uri):
+    """What stands before the broker, and refuses connections until it is told otherwise."""
+    proxy = Proxy(vhost_uri)
+    proxy.is_refusing = True
+    yield proxy
+    proxy.close()
+
+
+def test_prompt_connects_as_soon_as_the_broker_is_there(terminal, start, shop, vhost_uri, proxy):
+    start("run", "shop:Stock", "--broker", vhost_uri).wait_for("services are up")
+    shell = terminal(*PLAIN, "--broker", proxy.uri)
+    banner = shell.expect(PROMPT)
+
+    shell.type("n.rpc.stock.reserve('plum', 3) * 7\n")
+    proxy.is_refusing = False
+    waited = shell.expect(PROMPT)
+    later = say(shell, "n.rpc.stock.reserve('plum', 4) * 7")
+
+    assert "no connection yet" in banner
+    assert "21" in waited
+    assert "28" in later
+
+
+def test_refusal_that_comes_at_once_ends_the_prompt(terminal, vhost_uri):
+    wrong = vhost_uri.replace("guest:guest@", "guest:wrong-password@")
+    shell = terminal(*PLAIN, "--broker", wrong)
+
+    shell.expect("refuses us")
+
+    assert shell.wait() == 3
+
+
+def test_interrupt_ends_the_wait_of_hosted_services_for_a_broker_that_is_away(terminal, shop):
+    shell = terminal(*PLAIN, "--host", "shop", "--broker", "amqp://127.0.0.1:1")
     shell.expect("cannot reach the broker")
 
     shell.type("\x03")
@@ -224,6 +277,33 @@ def test_piped_code_that_is_none_runs_nothing(rpcnode, shop):
     assert result.returncode == 1
     assert result.stdout == ""
     assert "SyntaxError" in result.stderr
+
+
+@pytest.mark.parametrize("hosting", [(), ("--host", "shop")])
+def test_piped_code_gives_up_when_the_broker_is_away(rpcnode, shop, hosting):
+    away = ("--broker", "amqp://me:secret@127.0.0.1:1", "-d", "RPC_TIMEOUT=0.5")
+
+    result = rpcnode("shell", *hosting, *away, stdin="print(1)")
+
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[-1] == (
+        "BrokerUnavailable: no connection to amqp://me:********@127.0.0.1:1 within 0.5 s; "
+        "nothing was sent"
+    )
+
+
+def test_error_from_elsewhere_steers_no_terminal(rpcnode, shop):
+    result = rpcnode("shell", "--host", "shop", stdin="n.rpc.orders.shout()")
+
+    assert "RemoteError: ValueError \\x1b[31mred" in result.stderr
+    assert "\x1b" not in result.stderr.partition("<stdin>")[2]
+
+
+def test_error_from_elsewhere_is_escaped_at_the_prompt(shell):
+    shown = say(shell, "n.rpc.orders.shout()")
+
+    assert "RemoteError: ValueError \\x1b[31mred" in shown
 
 
 def test_broker_that_refuses_has_its_own_exit_code(rpcnode, vhost_uri):

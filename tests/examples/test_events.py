@@ -3,12 +3,10 @@
 from contextlib import ExitStack
 
 import pytest
-from kombu import Queue
 
-from examples.events import Audit, Catalogue, Replica, Warehouse
+from examples.events import Audit, Catalogue, Replica, Undertaker, Warehouse
 from rpcnode.events import EventDispatcher
-from rpcnode.exceptions import UndeliverableMessage
-from rpcnode.messaging import consume
+from rpcnode.exceptions import BrokerRefused, UndeliverableMessage
 from rpcnode.testing import dummy, entrypoint_hook, entrypoint_waiter
 
 PLUMS = {"sku": "plum", "quantity": 5}
@@ -82,16 +80,6 @@ def test_a_mandatory_event_that_nobody_hears_is_an_error(runner_factory, memory_
     assert "goods.moved" in str(error.value)
 
 
-class Undertaker:
-    """Shows what is in the dead queue of the audit."""
-
-    name = "undertaker"
-
-    @consume(Queue("evt-warehouse-#--audit.check.dead", no_declare=True))
-    def look(self, payload):
-        return payload
-
-
 class CarelessWarehouse:
     name = "warehouse"
     dispatch = EventDispatcher()
@@ -131,3 +119,12 @@ def test_a_failing_event_is_tried_again_once_and_then_dead_with_its_reason(
     assert message.headers["rpcnode-dead-reason"] == "exhausted"
     assert message.headers["rpcnode-exc-type"] == "ValueError"
     assert message.headers["rpcnode-exc-message"] == "nothing received of plum"
+
+
+def test_a_dead_queue_that_does_not_exist_yet_is_named_in_the_refusal(
+    container_factory, memory_config
+):
+    undertaker = container_factory(Undertaker, memory_config)
+
+    with pytest.raises(BrokerRefused, match="no queue 'evt-warehouse-#--audit.check.dead'"):
+        undertaker.start()

@@ -293,6 +293,7 @@ def test_requeue_on_error_means_once(config):
 
     assert shop.got == ["x", "x"]
     assert dead.properties["application_headers"]["rpcnode-exc-message"] == "second"
+    assert dead.properties["application_headers"]["rpcnode-attempts"] == 2
 
 
 def test_requeued_event_may_succeed(config):

@@ -8,7 +8,7 @@ import pytest
 from rpcnode.concurrency import spawn
 from rpcnode.exceptions import BrokerRefused, BrokerUnavailable
 from rpcnode.testing import rabbit
-from rpcnode.testing.rabbit import Client, check_reachable, find_api, make_vhost
+from rpcnode.testing.rabbit import Client, RabbitConfig, check_reachable, find_api, make_vhost
 from rpcnode.testing.utils import find_free_port
 
 
@@ -49,6 +49,24 @@ def test_virtual_host_takes_the_place_of_that_of_the_first_alternate(rabbit_api_
 
     assert uri.startswith("amqp://127.0.0.1:1/rpcnode-test-")
     assert uri.endswith("?heartbeat=3")
+
+
+@pytest.mark.parametrize(
+    ("uri", "vhost", "username"),
+    [
+        ("amqp://ada:secret@host:5672/shop", "shop", "ada"),
+        ("amqp://a%40b:secret@host/a%2Fb;amqp://other/c", "a/b", "a@b"),
+        ("amqp://host//", "/", "guest"),
+        ("amqp://host", "/", "guest"),
+    ],
+)
+def test_configuration_tells_virtual_host_and_user(uri, vhost, username):
+    config = RabbitConfig(uri)
+
+    assert (config["vhost"], config["username"]) == (vhost, username)
+    assert config == {"AMQP_URI": uri}
+    with pytest.raises(KeyError, match="VHOST"):
+        config["VHOST"]
 
 
 def test_names_with_odd_characters_are_kept(rabbit_api_uri):

@@ -5,7 +5,7 @@ import logging
 import pytest
 from mock import MagicMock, NonCallableMock
 
-from rpcnode.concurrency import Event, kill, sleep, spawn
+from rpcnode.concurrency import Event, kill, run_in_native_thread, sleep, spawn
 from rpcnode.containers import ServiceContainer
 from rpcnode.events import EventDispatcher, event_handler
 from rpcnode.exceptions import ContainerBeingKilled, ExtensionNotFound, RemoteError, RpcNodeError
@@ -354,6 +354,46 @@ def test_hook_raises_when_its_worker_is_killed(blocked):
         kill(worker)
 
         assert "worker service.method." in str(thread.wait().value)
+
+
+def outcome_in_a_native_thread(function):
+    outcome = run_in_native_thread(function)
+    assert outcome.wait(10)
+    return outcome.result()
+
+
+def test_hook_of_a_started_container_is_refused_in_another_native_thread(container, caplog):
+    container.start()
+
+    with (
+        entrypoint_hook(container, "method") as method,
+        pytest.raises(RuntimeError, match="use it in the thread that started the container"),
+    ):
+        outcome_in_a_native_thread(lambda: method("value"))
+
+    assert caplog.messages == []
+    assert not container.observers.worker_completed
+
+
+def test_hook_of_a_container_that_was_not_started_works_in_any_native_thread(container):
+    def run():
+        with entrypoint_hook(container, "method", timeout=5) as method:
+            return method("value")
+
+    result = outcome_in_a_native_thread(run)
+
+    assert result == "value"
+
+
+def test_waiter_of_a_started_container_is_refused_in_another_native_thread(container):
+    def wait():
+        with entrypoint_waiter(container, "method", timeout=5):
+            pass
+
+    container.start()
+
+    with pytest.raises(RuntimeError, match="use it in the thread that started the container"):
+        outcome_in_a_native_thread(wait)
 
 
 def test_hook_leaves_no_observer_behind(container):
