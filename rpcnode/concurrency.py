@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, Generic, TypeVar
 
 with warnings.catch_warnings():
-    # Eventlet announces its retirement at each import; docs/architecture.md says what we make
+    # Eventlet announces its retirement at each import; docs/concurrency.md says what we make
     # of it. A user's own filters stay as they are.
     warnings.simplefilter("ignore")
     import eventlet

@@ -72,16 +72,18 @@ class Worker:
         if remaining is None:
             return produce()
         if remaining <= 0:
-            raise self._overrun()
+            raise self._overrun(remaining)
         current = getcurrent()
-        timer = call_later(remaining, lambda: current.throw(self._overrun()))
+        timer = call_later(remaining, lambda: current.throw(self._overrun(remaining)))
         try:
             return produce()
         finally:
             timer.cancel()
 
-    def _overrun(self) -> DeadlineExceeded:
-        return DeadlineExceeded(f"{self._ctx.call_id} ran past its deadline")
+    def _overrun(self, seconds: float) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"{self._ctx.call_id} ran past its deadline, which left it {seconds:.3g} s"
+        )
 
     def _time_left(self) -> float | None:
         timeout = self._ctx.entrypoint.timeout

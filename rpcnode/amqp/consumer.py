@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
@@ -49,6 +49,21 @@ def refused(entity: Any, cause: Exception) -> BrokerRefused:
             "name, or delete the old one once it is empty"
         )
     return BrokerRefused(text)
+
+
+def declare_each(link: Link, entities: Iterable[Any]) -> None:
+    """Declare entities one by one, again: one that is refused now is logged, and the rest done.
+
+    Raises BrokerUnavailable without a connection, and ConnectionLost.
+    """
+    for entity in entities:
+        channel = link.channel(timeout=0)
+        try:
+            declare(channel, entity)
+        except BrokerRefused as exc:
+            logger.error("%s", exc)
+        finally:
+            abandon(channel)
 
 
 def queue_exists(link: Link, name: str, timeout: float | None = 0) -> bool:

@@ -19,7 +19,8 @@ UNDECODABLE = "undecodable"
 LONGEST_TEXT = 2048  # bytes of a header that is a text
 LONGEST_TRACEBACK = 8192  # bytes
 # The broker's own notes on earlier deaths and copies: kept, they change where a message goes.
-_STRIPPED = ("x-death", "x-first-death-", "x-last-death-", "CC", "BCC")
+_STRIPPED = frozenset(("x-death", "CC", "BCC"))
+_STRIPPED_PREFIXES = ("x-first-death-", "x-last-death-")
 # A user id that is not the connection's own makes the broker close the channel.
 _NOT_COPIED = ("application_headers", "expiration", "user_id", "cluster_id")
 
@@ -71,8 +72,13 @@ def _kept(headers: Mapping[str, Any]) -> dict[str, Any]:
     return {  # a key whose bytes are no text stays as it is
         key: cut(value, LONGEST_TEXT) if isinstance(value, str) else value
         for key, value in headers.items()
-        if not (isinstance(key, str) and key.startswith(_STRIPPED))
+        if not _is_of_the_broker(key)
     }
+
+
+def _is_of_the_broker(key: Any) -> bool:
+    is_text = isinstance(key, str)
+    return is_text and (key in _STRIPPED or key.startswith(_STRIPPED_PREFIXES))
 
 
 def _notes(delivery: Delivery, death: Death) -> dict[str, Any]:

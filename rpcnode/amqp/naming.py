@@ -8,10 +8,6 @@ from rpcnode.exceptions import ConfigurationError
 REPLY_QUEUE_TTL = 300_000  # milliseconds without a consumer
 LONGEST_NAME = 200  # bytes; AMQP ends at 255, and hold and dead queues append to a name
 
-TIMEOUT_HEADER = "rpcnode-timeout-ms"
-DEADLINE_HEADER = "rpcnode-deadline"
-CALL_ID_STACK = "call_id_stack"
-
 
 def rpc_queue(service: str) -> str:
     """Return the name of a service's request queue."""

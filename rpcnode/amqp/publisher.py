@@ -2,15 +2,18 @@
 
 import logging
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from typing import Any
 
 from amqp.exceptions import AMQPError, ChannelError
 
 from rpcnode.amqp.confirming import ConfirmChannel, PlainChannel
 from rpcnode.amqp.confirms import Settle
 from rpcnode.amqp.connection import Link
+from rpcnode.amqp.consumer import declare_each
 from rpcnode.amqp.message import Outgoing
 from rpcnode.concurrency import (
     LONGEST_TIMER,
@@ -38,11 +41,18 @@ BATCH = 100  # messages that the outbox sends before others have their turn
 
 
 class Publisher:
-    """Publishes on one channel of its own, opened when needed and again after a loss."""
+    """Publishes on one channel of its own, opened when needed and again after a loss.
 
-    def __init__(self, link: Link, observers: Observers) -> None:
+    What `entities()` returns is declared before each channel is used: the broker may have lost
+    it with the connection before.
+    """
+
+    def __init__(
+        self, link: Link, observers: Observers, entities: Callable[[], Iterable[Any]] = tuple
+    ) -> None:
         self._link = link
         self._observers = observers
+        self._entities = entities
         self._channel: ConfirmChannel | PlainChannel | None = None
         self._opening = Semaphore(1)
 
@@ -137,12 +147,14 @@ class Publisher:
         """Return a new channel; None when the connection was lost meanwhile."""
         settings = self._link.settings
         try:
+            self._link.wait_connected(None)
+            declare_each(self._link, list(self._entities()))
             channel = self._link.channel()
             if settings.is_amqp:
                 return ConfirmChannel(channel)
             return PlainChannel(channel, settings.is_embedded)
-        except (ConnectionLost, AMQPError, OSError) as exc:
-            if self._link.is_connected:
+        except (BrokerUnavailable, ConnectionLost, AMQPError, OSError) as exc:
+            if self._link.is_connected or self._link.is_closed:
                 raise BrokerUnavailable(f"opening a publishing channel: {exc}") from exc
             return None  # there is another attempt on the next connection
 
@@ -175,7 +187,7 @@ class _Parcel:
 class Outbox:
     """Publishes without ever blocking, again and again until the broker has the message.
 
-    For what must not get lost and nobody waits for: replies, dead copies. It is bounded by
+    For what must not get lost and nobody waits for: replies. It is bounded by
     the deliveries that they answer: those are not acked before.
     """
 

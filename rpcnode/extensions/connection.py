@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from rpcnode.amqp.connection import SharedConnection
-from rpcnode.amqp.consumer import Consumer, abandon, declare, queue_exists
+from rpcnode.amqp.consumer import Consumer, abandon, declare, declare_each, queue_exists
 from rpcnode.amqp.message import PERSISTENT, Delivery, MessageIds, Outgoing
 from rpcnode.amqp.publisher import Outbox, Publisher
 from rpcnode.amqp.settings import BrokerSettings
@@ -21,7 +21,6 @@ from rpcnode.serialization import Serialization, Serializer
 logger = logging.getLogger(__name__)
 
 RPC = "requests and replies"  # publishers are known by what they are for
-DEAD = "dead letters"
 CONFIRM_GRACE = 3.0  # seconds that a stopping container waits for the last confirms
 
 
@@ -53,6 +52,7 @@ class Messaging(SharedExtension):
         self.outbox = Outbox(self.publisher(RPC), self.connection.publishing)
         self.dead_letters = DeadLetters(self, config["DEAD_MAX_LENGTH"])
         self.connection.consuming.on_connected.append(self._declare_again)
+        self.connection.publishing.before_use.append(self._declare_on)
         self.connection.open()
 
     _is_acquired = False
@@ -72,6 +72,7 @@ class Messaging(SharedExtension):
             return
         self._is_acquired = False
         self.connection.consuming.on_connected.remove(self._declare_again)
+        self.connection.publishing.before_use.remove(self._declare_on)
         for consumer in self._consumers:
             consumer.close()
         for publisher in self._publishers.values():
@@ -105,7 +106,9 @@ class Messaging(SharedExtension):
         """
         publisher = self._publishers.get(purpose)
         if publisher is None:
-            publisher = Publisher(self.connection.publishing, self.container.observers)
+            publisher = Publisher(
+                self.connection.publishing, self.container.observers, self._declared.values
+            )
             self._publishers[purpose] = publisher
         return publisher
 
@@ -166,15 +169,21 @@ class Messaging(SharedExtension):
         """Return the context data in the headers of a message."""
         return context_from_headers(headers, self._prefix)
 
+    def _declare_on(self, channel: Any) -> None:
+        # What is published first must find its exchange, also at a broker that is a new one.
+        declare(channel, *self._declared.values())
+
     def _declare_again(self) -> None:
         if self._declared:
             spawn(self._declare_all)
 
     def _declare_all(self) -> None:
+        # Publishers do so as well, before they publish again: they have a connection of their
+        # own. This is for what others publish meanwhile.
         try:
-            self.declare_once(*self._declared.values())
+            declare_each(self.connection.consuming, list(self._declared.values()))
         except BrokerError as exc:
-            logger.error("declaring on the new connection: %s", exc)
+            logger.debug("declaring on the new connection: %s", exc)
 
 
 def _key(entity: Any) -> tuple[type, str]:

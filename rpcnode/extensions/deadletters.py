@@ -4,7 +4,7 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from rpcnode.amqp.dead import Death, dead_copy, without_foreign_headers
+from rpcnode.amqp.dead import EXHAUSTED, Death, dead_copy, without_foreign_headers
 from rpcnode.amqp.entities import dead_queue
 from rpcnode.amqp.message import Outgoing
 from rpcnode.concurrency import Event, GreenThread, spawn
@@ -37,7 +37,7 @@ class DeadLetters:
     def __init__(self, messaging: "Messaging", max_length: int) -> None:
         self.is_full = False
         self._messaging = messaging
-        self._publisher = messaging.publisher("dead letters")
+        self._publisher = messaging.publisher("dead letters")  # publishers are known by purpose
         self._max_length = max_length
         self._declared: set[str] = set()
         self._stopping: Event[None] = Event()
@@ -61,7 +61,10 @@ class DeadLetters:
 
     def _bury(self, job: Job, queue: str, death: Death) -> None:
         delivery = job.delivery
-        logger.warning(
+        # A worker's failure has been logged already.
+        level = logging.INFO if death.reason == EXHAUSTED else logging.WARNING
+        logger.log(
+            level,
             "message %r of queue %r goes to %r: %s (%s: %.500s)",
             delivery.id,
             delivery.queue,

@@ -74,7 +74,7 @@ class EventHandler(MessageHandler):
                 f"{bound!r}: a broadcast with reliable_delivery needs a broadcast_identifier that "
                 "stays the same: override that property in a subclass of EventHandler"
             )
-        naming.dead_queue(bound._queue_name("x" * 32))  # a name that is too long fails here
+        bound._queue_name("x" * 32)  # a name that is too long fails here
         return bound
 
     def setup(self) -> None:

@@ -9,13 +9,14 @@ from kombu import Exchange, Queue
 
 from rpcnode.amqp.dead import EXHAUSTED, INVALID, UNDECODABLE, Death
 from rpcnode.amqp.message import Delivery
-from rpcnode.amqp.naming import dead_queue
+from rpcnode.amqp.naming import checked, dead_queue
 from rpcnode.context import ExcInfo, WorkerContext
 from rpcnode.exceptions import ConfigurationError, IncorrectSignature, UndecodableMessage
 from rpcnode.extensions.base import DependencyProvider, Entrypoint
 from rpcnode.extensions.connection import Messaging
 from rpcnode.extensions.intake import Job
 from rpcnode.extensions.publishing import Address, PublishOptions, publish
+from rpcnode.workers import KILLED
 
 __all__ = ["Consumer", "MessageHandler", "Messaging", "PublishOptions", "Publisher", "consume"]
 
@@ -91,7 +92,9 @@ class MessageHandler(Entrypoint):
             return True
         try:
             is_wanted = bool(self.filter(payload))
-        except Exception as exc:  # the filter is the user's: the payload is not what it expects
+        except KILLED:
+            raise
+        except BaseException as exc:  # the filter is the user's, and did not expect this payload
             self._bury(job, INVALID, exc)
             return False
         if not is_wanted:
@@ -135,6 +138,9 @@ class Consumer(MessageHandler):
     def __init__(self, queue: Any, requeue_on_error: bool = False, **kwargs: Any) -> None:
         super().__init__(requeue_on_error=requeue_on_error, **kwargs)
         _check_entity("consume", queue, Queue)
+        if not queue.name:
+            raise ConfigurationError("consume wants a queue with a name: its dead queue needs one")
+        checked(queue.name)
         self.queue = queue
 
     def make_queue(self) -> Any:

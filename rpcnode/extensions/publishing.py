@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from rpcnode.amqp.message import PERSISTENT, Outgoing
 from rpcnode.context import WorkerContext
-from rpcnode.exceptions import ConfigurationError, PublishRejected
+from rpcnode.exceptions import BrokerUnavailable, ConfigurationError, PublishRejected
 from rpcnode.extensions.connection import Messaging
 from rpcnode.proxies import UNSET, Timeout
 from rpcnode.serialization import compress
@@ -124,6 +124,8 @@ def publish(
     remaining = worker_ctx.remaining()
     if remaining is not None:
         timeout = remaining if timeout is None else min(timeout, remaining)
+    if timeout is not None and timeout <= 0:
+        raise BrokerUnavailable("there is no time left to publish, so nothing was sent")
     messaging.publisher(address.exchange).publish(message, timeout)
 
 

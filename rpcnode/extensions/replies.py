@@ -25,7 +25,9 @@ class ReplyListener(SharedExtension):
         self.address = str(uuid.uuid4())
         self.exchange: str = self.container.config["RPC_EXCHANGE"]
         self._table = ReplyTable()
-        queue = reply_queue(self.container.service_name, self.address, rpc_exchange(self.exchange))
+        exchange = rpc_exchange(self.exchange)
+        self.messaging.declare(exchange)
+        queue = reply_queue(self.container.service_name, self.address, exchange)
         self._consumer = self.messaging.consume(
             lambda: queue, self._receive, acks_together=True, on_queue_lost=self._queue_lost
         )

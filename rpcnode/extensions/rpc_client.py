@@ -114,6 +114,8 @@ class RpcClient(SharedExtension):
     def cast(self, worker_ctx: WorkerContext, method: MethodProxy, args: Any, kwargs: Any) -> None:
         """Call without wanting a reply."""
         budget = Budget.of(self._seconds(method.options.timeout), worker_ctx)
+        if budget.left() == 0:
+            raise _timeout(method, budget)
         request = self._request(worker_ctx, method, args, kwargs, Budget(None, None))
         request.properties["reply_to"] = NO_REPLY
         try:

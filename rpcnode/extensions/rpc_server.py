@@ -4,12 +4,12 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, Self
 
+from rpcnode.amqp import naming
 from rpcnode.amqp.dead import EXHAUSTED, INVALID, UNDECODABLE, Death, origin_of
 from rpcnode.amqp.entities import rpc_exchange, rpc_queue
 from rpcnode.amqp.message import PERSISTENT, TRANSIENT, Delivery
-from rpcnode.amqp.naming import dead_queue
 from rpcnode.context import ExcInfo, WorkerContext, deadline_from_headers
 from rpcnode.exceptions import (
     BadRequest,
@@ -52,6 +52,7 @@ class RpcConsumer(SharedExtension):
         self._reply_mode = PERSISTENT if config["RPC_PERSISTENT"] else TRANSIENT
         self._exchange = rpc_exchange(config["RPC_EXCHANGE"])
         self._queue = rpc_queue(self._service, self._exchange)
+        self.messaging.declare(self._exchange)
         self._is_started = False
 
     def register(self, entrypoint: Entrypoint) -> None:
@@ -230,7 +231,7 @@ class RpcConsumer(SharedExtension):
         return self.messaging.serialization.for_reply(properties)
 
     def _bury(self, job: Job, label: str, reason: str, error: BaseException) -> None:
-        queue = dead_queue(job.delivery.queue)
+        queue = naming.dead_queue(job.delivery.queue)
         self.messaging.dead_letters.bury(job, queue, Death(reason, error, label))
 
 
@@ -242,6 +243,11 @@ class Rpc(Entrypoint):
     """
 
     rpc_consumer = RpcConsumer()
+
+    def bind(self, container: Any, method_name: str) -> Self:  # type: ignore[override]  # Nameko's
+        """Return a copy for `container`; ConfigurationError when the service's name is too long."""
+        naming.rpc_queue(container.service_name)
+        return super().bind(container, method_name)
 
     def setup(self) -> None:
         """Make the method known."""

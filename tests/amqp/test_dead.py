@@ -63,6 +63,11 @@ def test_notes_of_the_broker_are_stripped(header):
     assert header not in copy_of(headers={header: "x", "kept": 1}).headers
 
 
+@pytest.mark.parametrize("header", ["CCY", "BCCX", "x-death-ray", "cc"])
+def test_headers_that_only_look_like_the_broker_s_are_kept(header):
+    assert header in copy_of(headers={header: "x"}).headers
+
+
 @pytest.mark.parametrize("name", ["user_id", "cluster_id"])
 def test_properties_that_the_broker_would_refuse_are_left_out(name):
     assert name not in copy_of(properties={name: "x"}).properties

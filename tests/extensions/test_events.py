@@ -249,6 +249,7 @@ def test_method_without_room_for_the_payload_is_refused_at_start(config):
 
 
 def test_failed_event_ends_in_the_dead_queue_with_its_reason(config, caplog):
+    caplog.set_level(logging.INFO)
     shop = Shop(fail=[ValueError("boom")])
     with hosted(config, shop.service()) as services:
         services.dispatch("placed", {"sku": "plum"}, headers={"shop": "x"}, expiration=60)

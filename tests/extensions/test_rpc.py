@@ -12,6 +12,7 @@ from rpcnode.concurrency import Event, Timeout, kill, sleep, spawn
 from rpcnode.context import WorkerContext
 from rpcnode.contextdata import CallStack, Language
 from rpcnode.exceptions import (
+    BrokerUnavailable,
     ConfigurationError,
     ConnectionLost,
     DeadlineExceeded,
@@ -384,14 +385,21 @@ def test_callee_gets_what_is_left(config):
 
 
 def test_worker_out_of_time_sends_nothing(config):
-    with hosted(config, Maths) as services:
+    gate = Gate()
+    gate.open.set()
+    with hosted(config, gate.service) as services:
+        services.rpc.gate.enter.cast("in time")
+        assert services.rpc.gate.enter("in time, too") == "in time, too"
         late = services.dependency("rpc", deadline=time.monotonic() - 1)
-        with pytest.raises(RpcTimeout):
-            late.maths.add(1)
-        with pytest.raises(RpcTimeout):
-            late.maths.add.cast(1)
+        for call in (late.gate.enter, late.gate.enter.cast, late.gate.enter.call_async):
+            with pytest.raises(RpcTimeout):
+                call("late")
+        with pytest.raises(BrokerUnavailable, match="no time left"):
+            services.dependency("dispatch", deadline=time.monotonic() - 1)("happened", 1)
 
         assert pending(services) == 0
+        assert services.rpc.gate.enter("last") == "last"
+    assert "late" not in gate.calls
 
 
 def test_method_ends_at_its_own_timeout(config):

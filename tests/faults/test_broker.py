@@ -1,11 +1,13 @@
 """A broker that is away, goes away, or takes things away."""
 
+import kombu
 import pytest
 
 from rpcnode.concurrency import Event, sleep, spawn
 from rpcnode.events import event_handler
 from rpcnode.exceptions import BrokerUnavailable, RpcTimeout
 from rpcnode.extensions.connection import Messaging
+from rpcnode.messaging import Publisher
 from rpcnode.rpc import rpc
 from tests.faults.load import Load
 from tests.hosting import hosted, wait_until
@@ -158,3 +160,25 @@ def test_call_made_while_the_broker_is_down_fails_in_time_and_the_next_succeeds(
         assert waiting.wait() == 4
         assert services.rpc.ledger.write(5) == 5
     assert book.counts("call") == {1: 1, 4: 1, 5: 1}
+
+
+def test_what_the_broker_has_forgotten_is_declared_before_the_next_publish(own_server):
+    fleeting = kombu.Exchange("fleeting", type="fanout", durable=False)
+
+    class Source:
+        name = "source"
+        publish = Publisher(fleeting)
+
+        @rpc
+        def method(self, number):
+            self.publish(number, timeout=40)
+
+    with hosted({"AMQP_URI": own_server.uri}, Source) as services:
+        services.rpc.source.method(0)
+        own_server.halt()
+        method = services.rpc.source.method.with_options(timeout=60)
+        waiting = [spawn(method, number) for number in range(5)]
+        sleep(0)
+        own_server.resume()
+
+        assert [thread.wait() for thread in waiting] == [None] * 5
