@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     import eventlet
     from eventlet import greenthread, hubs, patcher
     from eventlet.green import socket, ssl
-    from eventlet.queue import Empty, Full, LightQueue
+    from eventlet.queue import Empty, LightQueue
     from eventlet.semaphore import Semaphore
     from eventlet.timeout import Timeout
     from greenlet import GreenletExit, getcurrent, greenlet
@@ -34,7 +34,6 @@ __all__ = [
     "Bridge",
     "Empty",
     "Event",
-    "Full",
     "GreenThread",
     "GreenletExit",
     "HubThread",
@@ -55,7 +54,6 @@ __all__ = [
     "spawn",
     "ssl",
     "wait_readable",
-    "wait_writable",
 ]
 
 logger = logging.getLogger(__name__)
@@ -266,11 +264,6 @@ class Event(Generic[T]):
 def wait_readable(sock: Any) -> None:
     """Let other green threads run until `sock` (or a file number) can be read."""
     hubs.trampoline(sock, read=True)
-
-
-def wait_writable(sock: Any) -> None:
-    """Let other green threads run until `sock` (or a file number) can be written."""
-    hubs.trampoline(sock, write=True)
 
 
 @contextmanager

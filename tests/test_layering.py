@@ -87,7 +87,6 @@ MAY_IMPORT_IN_FUNCTIONS = {"rpcnode.cli.main", "rpcnode.pytest_plugin"}
 AMQP_USERS = (
     "rpcnode.amqp.*",
     "rpcnode.extensions.messaging",
-    "rpcnode.extensions.publishing",  # the half of messaging that sends
     "rpcnode.serialization",
     "rpcnode.standalone.*",
 )

@@ -63,7 +63,7 @@ class Attachment:
         self.is_lost = False
         self.unsettled = 0
 
-    def consume(self, prefetch: int, arguments: dict[str, Any] | None) -> None:
+    def consume(self, prefetch: int) -> None:
         """Begin; deliveries may arrive before this returns."""
         channel = self.channel
         if prefetch:
@@ -77,7 +77,6 @@ class Attachment:
                 consumer_tag=self.tag,
                 no_ack=False,
                 callback=self._receive_plain if is_plain(channel) else self._receive,
-                arguments=arguments,
             )
         except BaseException:
             self.is_consuming = False

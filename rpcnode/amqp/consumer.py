@@ -109,7 +109,6 @@ class Consumer:
         *,
         prefetch: int = 0,
         acks_together: bool = False,
-        consumer_arguments: dict[str, Any] | None = None,
         on_attached: Callable[[], object] | None = None,
         on_queue_lost: Callable[[], object] | None = None,
     ) -> None:
@@ -119,7 +118,6 @@ class Consumer:
         self._observers = observers
         self._prefetch = prefetch
         self._acks_together = acks_together
-        self._arguments = consumer_arguments
         self._on_attached = on_attached
         self._on_queue_lost = on_queue_lost
         self._attachment: Attachment | None = None
@@ -226,7 +224,7 @@ class Consumer:
         attachment = Attachment(channel, queue.name, self, acks_together=self._acks_together)
         try:
             declare(channel, queue)
-            attachment.consume(self._prefetch, self._arguments)
+            attachment.consume(self._prefetch)
         except ChannelError as exc:
             raise refused(queue, exc) from exc
         except (AMQPError, OSError) as exc:

@@ -248,23 +248,6 @@ def test_refused_consumer_leaves_no_channel_behind(link):
     consumer.close()
 
 
-def test_consumer_arguments_reach_the_broker(link):
-    important, other = Inbox(), Inbox()
-    consumers = [
-        consumer_of(link, other.get, prefetch=10),
-        consumer_of(link, important.get, prefetch=10, consumer_arguments={"x-priority": 10}),
-    ]
-    for consumer in consumers:
-        consumer.start()
-
-    publish(link, b"1", b"2", b"3")
-    wait_until(lambda: len(important) == 3)
-
-    assert other == []
-    for consumer in consumers:
-        consumer.close()
-
-
 def test_owner_hears_of_the_attachment(any_link):
     heard = []
     consumer = consumer_of(any_link, Inbox().get, on_attached=lambda: heard.append("attached"))
