@@ -52,7 +52,6 @@ class Messaging(SharedExtension):
         self.outbox = Outbox(self.publisher(RPC), self.connection.publishing)
         self.dead_letters = DeadLetters(self, config["DEAD_MAX_LENGTH"])
         self.connection.consuming.on_connected.append(self._declare_again)
-        self.connection.publishing.before_use.append(self._declare_on)
         self.connection.open()
 
     _is_acquired = False
@@ -72,7 +71,6 @@ class Messaging(SharedExtension):
             return
         self._is_acquired = False
         self.connection.consuming.on_connected.remove(self._declare_again)
-        self.connection.publishing.before_use.remove(self._declare_on)
         for consumer in self._consumers:
             consumer.close()
         for publisher in self._publishers.values():
@@ -168,10 +166,6 @@ class Messaging(SharedExtension):
     def context_of(self, headers: Mapping[str, Any]) -> dict[str, Any]:
         """Return the context data in the headers of a message."""
         return context_from_headers(headers, self._prefix)
-
-    def _declare_on(self, channel: Any) -> None:
-        # What is published first must find its exchange, also at a broker that is a new one.
-        declare(channel, *self._declared.values())
 
     def _declare_again(self) -> None:
         if self._declared:
