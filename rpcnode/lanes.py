@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
+class _Request:
     """Something that waits for a free worker, with the context of whoever asked for it."""
 
     run: Callable[[], object]
@@ -30,7 +30,7 @@ class Lane:
         self.name = name
         self.max_workers = max_workers
         self.threads: set[GreenThread] = set()
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[_Request] = deque()
         self._is_closed = False
         self._idle: Event[None] = Event()
 
@@ -58,7 +58,7 @@ class Lane:
         elif len(self.threads) < self.max_workers:
             self._start(run)
         else:
-            self._waiting.append(_Job(run, drop, copy_context()))
+            self._waiting.append(_Request(run, drop, copy_context()))
 
     def spawn(self, run: Callable[[], object]) -> GreenThread:
         """Call `run` in a green thread of its own and return that; block until a worker is free.
@@ -70,7 +70,7 @@ class Lane:
         if len(self.threads) < self.max_workers:
             return self._start(run)
         started: Event[GreenThread] = Event()
-        job = _Job(run, lambda: started.fail(self._refusal()), copy_context(), started.set)
+        job = _Request(run, lambda: started.fail(self._refusal()), copy_context(), started.set)
         self._waiting.append(job)
         try:
             started.wait()
