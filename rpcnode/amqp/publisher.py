@@ -197,6 +197,7 @@ class Outbox:
         self._waiting: deque[_Parcel] = deque()
         self._rejected: deque[_Parcel] = deque()
         self._is_opening = False
+        self._is_closed = False
         self._in_flight = 0
         self._idle: Event[None] = Event()
         self._idle.set()
@@ -217,7 +218,15 @@ class Outbox:
         """Wait until everything is confirmed; return whether it is."""
         return self._idle.wait(timeout)
 
+    def close(self) -> None:
+        """Try nothing again from now on: what is not confirmed is settled as BrokerUnavailable."""
+        self._is_closed = True
+        self._drop(_given_up())
+
     def _try(self, parcel: _Parcel) -> None:
+        if self._is_closed:
+            self._finish(parcel, _given_up())
+            return
         try:
             is_written = self._publisher.post_now(parcel.message, partial(self._settled, parcel))
         except BrokerUnavailable:
@@ -231,6 +240,9 @@ class Outbox:
     def _settled(self, parcel: _Parcel, error: BaseException | None) -> None:
         if error is None or _is_final(error) or parcel.is_late:
             self._finish(parcel, error)
+            return
+        if self._is_closed:
+            self._finish(parcel, _given_up())
             return
         logger.debug("message %s is not confirmed (%s); it is sent again", parcel.message.id, error)
         if isinstance(error, PublishRejected) or isinstance(error.__cause__, ChannelError):
@@ -297,10 +309,14 @@ class Outbox:
         for queue in (self._waiting, self._rejected):
             for _ in range(len(queue)):
                 parcel = queue.popleft()
-                if self._link.is_closed or parcel.is_late:
+                if self._is_closed or self._link.is_closed or parcel.is_late:
                     self._finish(parcel, error)
                 else:
                     queue.append(parcel)
+
+
+def _given_up() -> BrokerUnavailable:
+    return BrokerUnavailable("the sender stopped before the message was confirmed")
 
 
 def _is_final(error: BaseException) -> bool:

@@ -71,10 +71,12 @@ class Messaging(SharedExtension):
             return
         self._is_acquired = False
         self.connection.consuming.on_connected.remove(self._declare_again)
-        for consumer in self._consumers:
-            consumer.close()
+        # Publishers first: a delivery whose reply is not confirmed goes back to its queue then.
+        self.outbox.close()
         for publisher in self._publishers.values():
             publisher.close()
+        for consumer in self._consumers:
+            consumer.close()
         self.container.resources.release(self._resource)
 
     def require(self, label: str, *capabilities: str) -> None:

@@ -549,6 +549,21 @@ def test_messages_whose_exchange_the_broker_names_in_part_do_not_hold_up_the_oth
     assert [outcomes[message.id] for message in good] == [None] * 5
 
 
+def test_closed_outbox_tries_nothing_again(link):
+    declared(link, "q")
+    publisher = Publisher(link, Observers())
+    outbox = Outbox(publisher, link)
+    outcomes, messages = Outcomes(), [outgoing("q") for _ in range(3)]
+    outbox.post(messages[0], outcomes.of(messages[0]))  # waits for its channel
+    outbox.close()
+    outbox.post(messages[1], outcomes.of(messages[1]))
+
+    assert outbox.wait_idle(5)
+    assert [type(outcomes[each.id]) for each in messages[:2]] == [BrokerUnavailable] * 2
+    assert list(link._driver.channels) == [0]
+    assert count(link, "q") == 0
+
+
 def test_outbox_of_a_closed_link_lets_go(vhost_uri):
     outcomes, message = Outcomes(), outgoing("q")
     with linked(vhost_uri) as link:
