@@ -1,6 +1,7 @@
 """Payloads and error objects."""
 
 import json
+import tracemalloc
 import uuid
 from datetime import date, datetime
 from decimal import Decimal
@@ -128,6 +129,21 @@ def test_body_that_is_too_large_when_decompressed_is_refused(monkeypatch, kind):
     assert make().decode(fitting, JSON, {"compression": header}) == "x" * 998
     with pytest.raises(UndecodableMessage, match="more than 1000 bytes"):
         make().decode(bomb, JSON, {"compression": header})
+
+
+@pytest.mark.parametrize("kind", ["zlib", "bzip2", "lzma"])
+def test_body_that_is_too_large_is_not_decompressed_to_its_end(monkeypatch, kind):
+    monkeypatch.setattr(serialization, "LARGEST_BODY", 1000)
+    bomb, header = compress(b"x" * 30_000_000, kind)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UndecodableMessage, match="more than 1000 bytes"):
+            make().decode(bomb, JSON, {"compression": header})
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 15_000_000
 
 
 @pytest.mark.parametrize("name", ["punycode", "zip", "base64", "no-such", 5])

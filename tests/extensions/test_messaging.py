@@ -6,6 +6,7 @@ import kombu
 import pytest
 from amqp.exceptions import NotFound
 
+from rpcnode import serialization
 from rpcnode.amqp.message import Outgoing
 from rpcnode.concurrency import Event, kill, sleep
 from rpcnode.exceptions import (
@@ -128,11 +129,11 @@ def test_msgpack_is_another_serializer(config):
     assert got[0][1].properties["content_type"] == "application/x-msgpack"
 
 
-def send_raw(services, body, **properties):
+def send_raw(services, body, headers=None, **properties):
     messaging = services.extension(Messaging)
     known = {"message_id": "raw", "content_type": "application/json", **properties}
     known = {name: value for name, value in known.items() if value is not None}
-    message = Outgoing("", "jobs-all", body, known)
+    message = Outgoing("", "jobs-all", body, known, headers or {})
     messaging.publisher("raw").publish(message, 5)
 
 
@@ -159,6 +160,31 @@ def test_message_that_cannot_be_read_is_dead_at_once(config, body, properties, t
     assert dead.body == body
     assert dead.properties["message_id"] == "raw"
     assert headers["rpcnode-dead-reason"] == "undecodable"
+    assert text in headers["rpcnode-exc-message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("application/x-gzip", "more than 1000 bytes when decompressed"),
+        ("application/x-7z-compressed", "'application/x-7z-compressed', which is not known"),
+    ],
+)
+def test_message_that_is_no_good_compressed_is_dead_at_once(config, monkeypatch, kind, text):
+    monkeypatch.setattr(serialization, "LARGEST_BODY", 1000)
+    bomb, _kind = serialization.compress(b'"' + b"x" * 10_000 + b'"', "zlib")
+    got = []
+    with hosted(config, make_service(got)) as services:
+        send_raw(services, bomb, headers={"compression": kind})
+        dead = take(services, "jobs-all.dead")
+        services.publish("fine", routing_key="jobs-all", compression="zlib")
+        wait_until(lambda: got)
+
+    headers = dead.properties["application_headers"]
+    assert dead.body == bomb
+    assert payloads(got) == ["fine"]
+    assert headers["rpcnode-dead-reason"] == "undecodable"
+    assert headers["compression"] == kind
     assert text in headers["rpcnode-exc-message"]
 
 
@@ -219,10 +245,11 @@ def test_killed_worker_leaves_its_message_to_the_next(config):
 
     class Service:
         name = "service"
+        message = CurrentMessage()
 
         @consume(QUEUE)
         def handle(self, payload):
-            got.append(payload)
+            got.append((payload, self.message.redelivered))
             if len(got) == 1:
                 entered.set()
                 sleep(60)
@@ -234,7 +261,7 @@ def test_killed_worker_leaves_its_message_to_the_next(config):
         kill(thread)
         wait_until(lambda: len(got) == 2)
 
-    assert got == ["x", "x"]
+    assert got == [("x", False), ("x", True)]
 
 
 def test_queue_with_other_arguments_is_refused_with_what_to_do(config):

@@ -48,9 +48,20 @@ class Broken(DependencyProvider):
         raise OSError("no disk")
 
 
+class Steady(DependencyProvider):
+    def setup(self):
+        print(self.attr_name, "is set up")
+
+    def stop(self):
+        print(self.attr_name, "is stopped")
+
+
 class Failing:
     name = "failing"
+    first = Steady()
+    second = Steady()
     broken = Broken()
+    last = Steady()
 
     @rpc
     def method(self): ...
@@ -73,7 +84,6 @@ def run(tmp_path, rpcnode):
         (["Nameless"], 2, "services.Nameless has no `name`"),
         (["Plain", "Twin"], 2, "two services are named 'plain'"),
         (["Asynchronous"], 2, "Asynchronous.method is an async method"),
-        (["Failing"], 1, "no disk"),
     ],
 )
 def test_service_that_cannot_work(run, classes, code, text):
@@ -81,6 +91,19 @@ def test_service_that_cannot_work(run, classes, code, text):
 
     assert text in done.stderr
     assert done.returncode == code
+
+
+def test_dependency_whose_setup_fails_stops_what_was_set_up(run):
+    done = run("memory://", "Failing")
+
+    assert done.stdout.splitlines() == [
+        "first is set up",
+        "second is set up",
+        "second is stopped",
+        "first is stopped",
+    ]
+    assert "OSError: no disk" in done.stderr
+    assert done.returncode == 1
 
 
 def test_wrong_password(run, vhost_uri):
