@@ -6,7 +6,14 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-TEST = ["bpython>=0.24", "hypothesis>=6.100", "ipython>=8.18", "msgpack>=1.0.5", "pytest>=8.2", "pytest-timeout>=2.3"]
+TEST = [
+    "bpython>=0.24",
+    "hypothesis>=6.100",
+    "ipython>=8.18",
+    "msgpack>=1.0.5",
+    "pytest>=8.2",
+    "pytest-timeout>=2.3",
+]
 DOCS = ["myst-parser>=4", "sphinx>=8"]
 DEV = ["mypy>=1.15", "ruff>=0.11", "types-PyYAML", "types-mock"]
 

@@ -9,7 +9,7 @@
     │   ├── EventHandlerConfigurationError
     │   └── UnsupportedByTransport      the broker in use cannot do what a service needs
     ├── BrokerError
-    │   ├── BrokerRefused               wrong credentials, vhost or arguments: exit code 3
+    │   ├── BrokerRefused               wrong login, vhost, certificate, arguments: exit code 3
     │   ├── BrokerUnavailable           nothing was sent: no connection within the time given
     │   ├── ConnectionLost              something was sent, its outcome is unknown
     │   ├── PublishTimeout              no confirm within the time given
@@ -73,7 +73,7 @@ class BrokerError(RpcNodeError):
 
 
 class BrokerRefused(BrokerError):
-    """Raised when the broker will never accept what was asked: login, vhost, a declaration."""
+    """Raised when what was asked will never work: login, vhost, certificate, a declaration."""
 
 
 class BrokerUnavailable(BrokerError):

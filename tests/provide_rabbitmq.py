@@ -41,7 +41,7 @@ printf '#!/bin/sh\\nexit 101\\n' > "$1"
 chmod 755 "$1"
 export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
-apt-get -q -y --no-install-recommends install rabbitmq-server
+apt-get -q -y --no-install-recommends install rabbitmq-server openssl
 """
 
 Variables = Mapping[str, str]

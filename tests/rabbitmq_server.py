@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from tests.certificates import ServerTls
+
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT = 60
 # The server closes its connections and stores at once when it is asked to end (measured: 20 ms),
@@ -39,7 +41,7 @@ SCRIPT_FOLDERS = (
 # The API learns of connections as often as it takes samples: every 5 s is too seldom for tests
 # that look for a connection to close it.
 CONFIG = """\
-[{{rabbit, [{{tcp_listeners, [{{"127.0.0.1", {amqp_port}}}]}}]}},
+[{{rabbit, [{{tcp_listeners, [{{"127.0.0.1", {amqp_port}}}]}}{tls}]}},
  {{rabbitmq_management, [{{tcp_config, [{{ip, "127.0.0.1"}}, {{port, {api_port}}}]}}]}},
  {{rabbitmq_management_agent, [{{sample_retention_policies,
     [{{global, [{{60, 1}}]}}, {{basic, [{{60, 1}}]}}, {{detailed, [{{10, 1}}]}}]}}]}}].
@@ -90,13 +92,20 @@ def _is_free(port: int) -> bool:
 
 
 class RabbitServer:
-    """One RabbitMQ server with its management API, started by `start()`, gone after `stop()`."""
+    """One RabbitMQ server with its management API, started by `start()`, gone after `stop()`.
 
-    def __init__(self, scripts: Path | None = None) -> None:
+    With `tls` it listens for encrypted connections, too, at `tls_uri`.
+    """
+
+    def __init__(self, scripts: Path | None = None, tls: ServerTls | None = None) -> None:
         self.scripts = scripts or find_scripts()
-        self.amqp_port, self.api_port, self.node_port, self.epmd_port = find_free_ports(4)
+        self.tls = tls
+        ports = find_free_ports(5)
+        self.amqp_port, self.api_port, self.node_port, self.epmd_port, self.tls_port = ports
         self.node = f"rpcnode-{secrets.token_hex(4)}@localhost"
         self.uri = f"amqp://guest:guest@{LOOPBACK}:{self.amqp_port}/"
+        # The name is that of the certificate.
+        self.tls_uri = f"amqps://guest:guest@localhost:{self.tls_port}/"
         self.api_uri = f"http://guest:guest@{LOOPBACK}:{self.api_port}"
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -188,12 +197,16 @@ class RabbitServer:
         for name in ("log", "data", "plugins"):
             (self.folder / name).mkdir()
         (self.folder / "empty.conf").touch()
-        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
-        config = CONFIG.format(amqp_port=self.amqp_port, api_port=self.api_port)
-        (self.folder / "rabbitmq.config").write_text(config)
+        plugins = "rabbitmq_management, rabbitmq_auth_mechanism_ssl"
+        (self.folder / "enabled_plugins").write_text(f"[{plugins}].\n")
         cookie = self.folder / ".erlang.cookie"
         cookie.write_text(secrets.token_hex(16))
         cookie.chmod(0o400)
+
+    def _write_config(self) -> None:
+        tls = "" if self.tls is None else self.tls.config(self.tls_port)
+        config = CONFIG.format(amqp_port=self.amqp_port, api_port=self.api_port, tls=tls)
+        (self.folder / "rabbitmq.config").write_text(config)
 
     def _environment(self) -> dict[str, str]:
         folder = self.folder
@@ -228,6 +241,7 @@ class RabbitServer:
         self._wait_for("epmd", self._epmd, lambda: answers(self.epmd_port))
 
     def _start_server(self) -> None:
+        self._write_config()
         self._server = self._spawn([str(self._script("rabbitmq-server"))])
         self._wait_for("RabbitMQ", self._server, self._accepts_amqp)
 
@@ -245,7 +259,8 @@ class RabbitServer:
             )
 
     def _accepts_amqp(self) -> bool:
-        return answers(self.amqp_port, AMQP_HEADER, METHOD_FRAME)
+        accepts_tls = self.tls is None or answers(self.tls_port)
+        return accepts_tls and answers(self.amqp_port, AMQP_HEADER, METHOD_FRAME)
 
     def _wait_for(
         self, what: str, child: "subprocess.Popen[bytes]", is_ready: Callable[[], bool]

@@ -7,9 +7,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
-
-from rpcnode.amqp.dialing import kombu_connection
+from rpcnode.amqp.dialing import connection_errors, dial
+from rpcnode.amqp.failover import Brokers
 from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.concurrency import (
     Event,
@@ -22,6 +21,7 @@ from rpcnode.concurrency import (
     spawn,
 )
 from rpcnode.exceptions import (
+    BrokerError,
     BrokerRefused,
     BrokerUnavailable,
     ConfigurationError,
@@ -34,31 +34,35 @@ FIRST_DELAY = 0.2  # seconds until the first attempt to reconnect
 STABLE = 5.0  # seconds after which a connection that is lost was a good one
 CLOSE_TIMEOUT = 3.0  # seconds for the closing handshake
 POLL_INTERVAL = 1.0  # seconds; transports other than ours may need to look around
-_CONNECTION_ERRORS = (OSError, AMQPError)
 
 
 class Link:
-    """One supervised connection to the broker.
+    """One supervised connection to the broker, or to one of several.
 
     `generation` counts its connections. What must be there on each of them is made by the
     callbacks given to `on_connected`, which the hub calls; those given to `on_lost` hear when
     one is gone. Neither may block.
     """
 
-    def __init__(self, settings: BrokerSettings, purpose: str) -> None:
+    def __init__(
+        self, settings: BrokerSettings, purpose: str, brokers: Brokers | None = None
+    ) -> None:
         self.settings = settings
         self.purpose = purpose
         self.generation = 0
         self.is_blocked = False
         self.on_connected: list[Callable[[], object]] = []
         self.on_lost: list[Callable[[ConnectionLost], object]] = []
+        self._brokers = brokers or Brokers(settings)
+        self._brokers.on_moved.append(self._follow)
+        self._broker = settings  # the one of the current connection
         self._is_refusal_fatal = False
         self._is_up = False
         self._changed: Event[None] = Event()
         self._first: Event[None] = Event()
         self._closing: Event[None] = Event()
         self._supervisor: GreenThread | None = None
-        self._failure: Exception | None = None
+        self._failures: list[Exception] = []
         self._transport: Any = None
         self._driver: Any = None
 
@@ -99,12 +103,12 @@ class Link:
 
     def unavailable(self) -> BrokerUnavailable:
         """Return the error for those who have waited long enough."""
-        broker = self.settings.safe_uri
-        return BrokerUnavailable(f"no connection to the broker {broker}{self._reason}")
+        reason = self._reason or f" {self.settings.safe_uri}"
+        return BrokerUnavailable(f"no connection to the broker{reason}")
 
     @property
     def _reason(self) -> str:
-        return f": {self._failure}" if self._failure else ""
+        return f": {'; '.join(map(str, self._failures))}" if self._failures else ""
 
     def channel(self, timeout: float | None = None) -> Any:
         """Return a new kombu channel.
@@ -115,7 +119,7 @@ class Link:
         self.wait_connected(timeout)
         try:
             return self._transport.create_channel(self._driver)
-        except self._errors() as exc:
+        except connection_errors(self._transport) as exc:
             raise ConnectionLost(f"opening a channel: {exc}") from exc
 
     def abort(self, reason: str) -> None:
@@ -150,7 +154,7 @@ class Link:
                 driver.start_closing()
             else:
                 self._transport.close_connection(driver)
-        except self._errors() as exc:
+        except connection_errors(self._transport) as exc:
             logger.debug("closing the %s connection: %s", self.purpose, exc)
 
     def _supervise(self) -> None:
@@ -165,26 +169,27 @@ class Link:
             delay = min(delay * 2, self.settings.reconnect_max_delay)
 
     def _try_to_connect(self, delay: float) -> bool:
-        """Connect; log what went wrong, or give up where no other attempt can help."""
-        try:
-            self._connect()
-        except (AccessRefused, NotAllowed) as exc:
-            self._failure = exc
-            reason = exc.reply_text or exc  # without the numbers before it
-            refused = BrokerRefused(f"the broker {self.settings.safe_uri} refuses us: {reason}")
-            if not (self._is_refusal_fatal and self._give_up(refused)):
-                logger.error("%s; trying again in about %.1f s", refused, delay)
-        except self._errors() as exc:
-            self._failure = exc
-            self._log_unreachable(exc, delay)
-        except Exception as exc:  # an address or options that kombu or py-amqp cannot use
-            self._failure = self._unusable(exc)
-            if not self._give_up(self._failure):
-                logger.error("%s; trying again in about %.1f s", self._failure, delay)
-        else:
-            self._failure = None
-            return True
+        """Connect to the first broker that lets us in; give up where no attempt can help."""
+        failures: list[Exception] = []
+        for broker in self._brokers.in_order():
+            if failures:
+                self._log_failure(failures[-1], f"Trying {broker.safe_uri}")
+            try:
+                self._transport, self._driver = dial(broker, self._blocked, self._unblocked)
+            except (BrokerError, ConfigurationError) as exc:
+                failures.append(exc)
+                self._failures = failures
+            else:
+                self._failures = []
+                self._broker = broker
+                return True
+        if not (all(map(self._is_hopeless, failures)) and self._give_up(failures[-1])):
+            self._log_failure(failures[-1], f"Trying again in about {delay:.1f} s")
         return False
+
+    def _is_hopeless(self, failure: Exception) -> bool:
+        is_refusal = isinstance(failure, BrokerRefused)
+        return isinstance(failure, ConfigurationError) or (self._is_refusal_fatal and is_refusal)
 
     def _give_up(self, error: Exception) -> bool:
         """Fail those who wait for the first connection; return False when there was one."""
@@ -194,30 +199,15 @@ class Link:
         self._changed.set()
         return True
 
-    def _unusable(self, cause: Exception) -> ConfigurationError:
-        # A ValueError may quote what it could not parse, and that may be the password.
-        what = "its address cannot be read" if isinstance(cause, ValueError) else cause
-        if not (self.settings.is_amqp or self.settings.is_embedded):
-            what = f"{what} (is the library of the {self.settings.scheme} transport installed?)"
-        return ConfigurationError(f"cannot use the broker {self.settings.safe_uri}: {what}")
-
-    def _errors(self) -> tuple[type[Exception], ...]:
-        """Return what means trouble with a connection; other transports have their own."""
-        return (*_CONNECTION_ERRORS, *getattr(self._transport, "connection_errors", ()))
-
-    def _log_unreachable(self, cause: BaseException, delay: float) -> None:
-        logger.warning(
-            "cannot reach the broker %s (%s); is it running, is the address right "
-            "(--broker, AMQP_URI, --config)? Trying again in about %.1f s",
-            self.settings.safe_uri,
-            cause or type(cause).__name__,
-            delay,
-        )
-
-    def _connect(self) -> None:
-        client = kombu_connection(self.settings, self._blocked, self._unblocked)
-        self._transport = client.transport
-        self._driver = self._transport.establish_connection()
+    def _log_failure(self, failure: Exception, what_next: str) -> None:
+        if isinstance(failure, BrokerUnavailable):
+            logger.warning(
+                "%s; is it running, is the address right (--broker, AMQP_URI, --config)? %s",
+                failure,
+                what_next,
+            )
+        else:
+            logger.error("%s. %s", failure, what_next)
 
     def _serve(self) -> None:
         """Use one connection until it is lost."""
@@ -233,7 +223,7 @@ class Link:
             error = reader.wait()
             if not self._closing.is_set():
                 logger.warning(
-                    "lost the %s connection to %s: %s", self.purpose, self.settings.safe_uri, error
+                    "lost the %s connection to %s: %s", self.purpose, self._broker.safe_uri, error
                 )
         finally:
             for helper in helpers:
@@ -244,7 +234,10 @@ class Link:
         self._is_up = True
         self._changed.set()
         self._first.set()
-        logger.debug("the %s connection is up (number %d)", self.purpose, self.generation)
+        level = logging.INFO if self._brokers.are_several else logging.DEBUG
+        broker = self._broker.safe_uri
+        logger.log(level, "the %s connection to %s is up", self.purpose, broker)
+        self._brokers.use(self._broker)
         for callback in list(self.on_connected):
             call_soon(callback)
 
@@ -259,7 +252,7 @@ class Link:
         self._mark_down()
         self._driver = self._transport = None
         self.is_blocked = False
-        error = ConnectionLost(f"the connection to {self.settings.safe_uri} was lost")
+        error = ConnectionLost(f"the connection to {self._broker.safe_uri} was lost")
         for callback in list(self.on_lost):
             try:
                 callback(error)
@@ -273,7 +266,7 @@ class Link:
             self._read_on(transport, driver)
         except (GreenletExit, KeyboardInterrupt):
             raise
-        except self._errors() as exc:
+        except connection_errors(self._transport) as exc:
             error = exc
         except BaseException as exc:  # whatever it is, this connection is over
             error = exc
@@ -297,30 +290,36 @@ class Link:
             sleep(driver.heartbeat / 4)
             try:
                 driver.heartbeat_tick(rate=2)
-            except _CONNECTION_ERRORS as exc:
+            except connection_errors(self._transport) as exc:
                 self.abort(str(exc))
                 return
 
+    def _follow(self) -> None:
+        """Go where the other connection of the process has gone."""
+        if self._is_up and self._broker is not self._brokers.in_use:
+            self.abort(f"the process has moved to {self._brokers.in_use.safe_uri}")
+
     def _blocked(self, reason: str) -> None:
         self.is_blocked = True
-        logger.warning("the broker %s blocks publishers: %s", self.settings.safe_uri, reason)
+        logger.warning("the broker %s blocks publishers: %s", self._broker.safe_uri, reason)
 
     def _unblocked(self) -> None:
         self.is_blocked = False
-        logger.info("the broker %s takes messages again", self.settings.safe_uri)
+        logger.info("the broker %s takes messages again", self._broker.safe_uri)
 
 
 class SharedConnection:
     """What containers of one process share: a consuming and a publishing connection.
 
     The second is opened when something is published first: a broker that blocks publishers
-    must still see acks.
+    must still see acks. Both go to the same broker, where there are several.
     """
 
     def __init__(self, settings: BrokerSettings) -> None:
         self.settings = settings
-        self.consuming = Link(settings, "consuming")
-        self.publishing = Link(settings, "publishing")
+        brokers = Brokers(settings)
+        self.consuming = Link(settings, "consuming", brokers)
+        self.publishing = Link(settings, "publishing", brokers)
 
     def open(self) -> None:
         """Connect; raise BrokerRefused when the broker will never let us in."""

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 
+from rpcnode.exceptions import ConfigurationError
 from rpcnode.masking import mask_uri
 
-_AMQP_SCHEMES = {"amqp": "rpcnodeamqp", "pyamqp": "rpcnodeamqp", "amqps": "rpcnodeamqps"}
+_AMQP_SCHEMES = ("amqp", "pyamqp", "amqps")
+_ALTERNATES = re.compile(r";(?=[^;@]*://)")  # a password may have a semicolon
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,11 @@ OTHER = Capabilities()
 
 @dataclass(frozen=True)
 class BrokerSettings:
-    """One broker's address and the options of connections to it. Times are in seconds."""
+    """Where a broker is, and the options of connections to it. Times are in seconds.
+
+    `uri` may have several addresses, separated by `;`: see `alternates`. `ssl` is what AMQP_SSL
+    says: whether to encrypt, or how.
+    """
 
     uri: str
     heartbeat: float | None = 60
@@ -76,25 +82,46 @@ class BrokerSettings:
         """The URI as it may be shown: without the password."""
         return mask_uri(self.uri)
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether connections are to use TLS."""
+        return self.scheme == "amqps" or self.ssl is True or isinstance(self.ssl, Mapping)
+
+    def alternates(self) -> tuple["BrokerSettings", ...]:
+        """Return the settings for each of the addresses, in their order.
+
+        Other transports than ours take all addresses at once. Raises ConfigurationError for
+        addresses that do not go together.
+        """
+        if not (self.is_amqp or self.is_embedded):
+            return (self,)
+        alternates = tuple(replace(self, uri=each) for each in _ALTERNATES.split(self.uri))
+        for each in alternates:
+            if (each.is_amqp, each.is_embedded) != (self.is_amqp, self.is_embedded):
+                raise ConfigurationError(
+                    f"{self.safe_uri}: all addresses need the transport of the first, because "
+                    "services are built on what it can do"
+                )
+            if ";" in each.uri.rpartition("@")[2]:
+                raise ConfigurationError(
+                    f"{self.safe_uri}: each address after a `;` begins with its scheme, such as "
+                    "amqp://"
+                )
+        return alternates
+
     def kombu_uri(self) -> str:
-        """Return the URI under the names of our transports, for every alternate."""
-        return ";".join(_with_own_transport(part) for part in _alternates(self.uri))
-
-
-def _alternates(uri: str) -> list[str]:
-    return re.split(r";(?=[^;@]*://)", uri)  # a password may have a semicolon
-
-
-def _with_own_transport(uri: str) -> str:
-    scheme, separator, rest = uri.partition("://")
-    own = {**_AMQP_SCHEMES, "memory": "rpcnodememory"}.get(scheme.lower(), scheme)
-    return f"{own}{separator}{rest}"
+        """Return the URI, of one of the alternates, under the name of our transport."""
+        rest = self.uri.partition("://")[2]
+        # Kombu would take a semicolon, which stands in the password, for the end of the address.
+        rest = rest.replace(";", "%3B")
+        if self.is_amqp:
+            return f"rpcnodeamqp://{rest}"
+        return f"rpcnodememory://{rest}" if self.is_embedded else self.uri
 
 
 def register_transports() -> None:
-    """Tell kombu the names of our transports; a failover keeps a transport only by its name."""
+    """Tell kombu the names of our transports."""
     TRANSPORT_ALIASES.update(
         rpcnodeamqp="rpcnode.amqp.transport:Transport",
-        rpcnodeamqps="rpcnode.amqp.transport:TlsTransport",
         rpcnodememory="rpcnode.amqp.memory:Transport",
     )

@@ -1,12 +1,15 @@
 """Green sockets for py-amqp: writes are collected, and sent once per hub round."""
 
 import logging
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from amqp.transport import SSLTransport as AmqpTlsSocket
 from amqp.transport import TCPTransport as AmqpSocket
 
+from rpcnode.amqp.tls import TlsSession
 from rpcnode.concurrency import Event, GreenThread, call_soon, kill, socket, spawn, wait_readable
 
 logger = logging.getLogger(__name__)
@@ -15,8 +18,8 @@ READ_SIZE = 65_536  # bytes taken at once: some hundred deliveries, then others 
 HIGH_WATER = 1_048_576  # bytes waiting to be sent above which publishers wait
 
 
-class _GreenSocket:
-    """The green, batching part of a py-amqp transport; sockets never block other threads."""
+class TcpSocket(AmqpSocket):  # type: ignore[misc]  # py-amqp is untyped
+    """A plain connection; it never blocks other threads."""
 
     sock: Any
     connected: bool
@@ -50,8 +53,8 @@ class _GreenSocket:
         self._is_scheduled = False
         if self._sender is not None or not self._outgoing or self.sock is None:
             return
-        data = self._take_outgoing()
         try:
+            data = self._take_outgoing()
             sent = self._send_now(data)
         except OSError as exc:
             logger.debug("sending: %s", exc)
@@ -111,7 +114,7 @@ class _GreenSocket:
         if self._sender is not None:
             # Closing alone would never wake it; and the reader must not switch here.
             call_soon(kill, self._sender)
-        super().close()  # type: ignore[misc]  # py-amqp's, by way of the subclasses
+        super().close()
         if self._room is not None:
             self._room.set()
             self._room = None
@@ -134,19 +137,65 @@ class _GreenSocket:
         return data
 
 
-class TcpSocket(_GreenSocket, AmqpSocket):  # type: ignore[misc]  # py-amqp is untyped
-    """A plain connection."""
+class TlsSocket(TcpSocket):
+    """An encrypted connection: the same socket, with TLS between it and py-amqp.
 
+    TLS works on bytes in memory, so that it is no matter who waits to read or to write.
+    """
 
-class TlsSocket(_GreenSocket, AmqpTlsSocket):  # type: ignore[misc]  # py-amqp is untyped
-    """An encrypted connection; a green thread of its own does all sending."""
+    def __init__(self, host: str, make_session: Callable[[], TlsSession], **options: Any) -> None:
+        super().__init__(host, **options)
+        self._make_session = make_session
 
-    def _send_now(self, data: bytes) -> int:
-        return 0
+    def _setup_transport(self) -> None:
+        super()._setup_transport()
+        self._tls = self._make_session()
+        self.sock.settimeout(self.connect_timeout)
+        try:
+            self._shake_hands()
+        except ssl.SSLError:
+            with suppress(OSError):  # the alert is a courtesy
+                self.sock.sendall(self._tls.take_outgoing())
+            raise
+        logger.debug("%s with %s", self._tls.version, self.host)
+        # For the handshake of AMQP, which py-amqp does; later, writes are batched.
+        self._write = self._send_encrypted
+        self._quick_recv = self._receive_some
+
+    def _shake_hands(self) -> None:
+        received = b""
+        while not self._tls.shake_hands(received):
+            self.sock.sendall(self._tls.take_outgoing())
+            received = self.sock.recv(READ_SIZE)
+            if not received:
+                raise ConnectionError("the broker closed the connection in the handshake of TLS")
+        self.sock.sendall(self._tls.take_outgoing())
+
+    def _send_encrypted(self, data: Any) -> None:
+        self.sock.sendall(self._tls.encrypt(bytes(data)))
+
+    def _receive_some(self, _size: int) -> bytes:
+        """Return what comes next, whatever its size: py-amqp keeps what it did not ask for."""
+        while received := self.sock.recv(READ_SIZE):
+            if data := self._tls.decrypt(received):
+                return data
+        return b""
+
+    def _take_outgoing(self) -> bytes:
+        data = super()._take_outgoing()
+        encrypted = self._tls.take_outgoing() + self._tls.encrypt(data)
+        self.outgoing_size += len(encrypted) - len(data)
+        return encrypted
 
     def receive(self) -> bytes:
-        """Wait for data and return it; what TLS has decrypted already does not wait."""
-        if not self.sock.pending():
-            wait_readable(self.sock)
-        data: bytes = self.sock.recv(READ_SIZE)
-        return data
+        """Wait for data and return it; b"" when the broker has closed the connection."""
+        while received := super().receive():
+            data = self._tls.decrypt(received)
+            if data or self._tls.is_over:
+                return data
+        return b""
+
+    def _shutdown_transport(self) -> None:
+        # Half of a record may be on its way: then nothing can follow it.
+        if self._sender is None and self.connected:
+            self._send_now(self._tls.say_goodbye())

@@ -46,9 +46,13 @@ class Connection(pyamqp.Connection):  # type: ignore[misc]  # kombu is untyped
     def Transport(  # noqa: N802 (py-amqp's name)
         self, host: str, connect_timeout: float, ssl: Any, *_timeouts: Any, **options: Any
     ) -> Any:
-        """Return the socket; py-amqp's hook. The kernel's timeouts mean nothing to it."""
-        kind = TlsSocket if ssl else TcpSocket
-        return kind(host, connect_timeout=connect_timeout, ssl=ssl, **options)
+        """Return the socket; py-amqp's hook. The kernel's timeouts mean nothing to it.
+
+        `ssl` is false, or a callable that returns a `TlsSession`.
+        """
+        if ssl:
+            return TlsSocket(host, ssl, connect_timeout=connect_timeout, **options)
+        return TcpSocket(host, connect_timeout=connect_timeout, **options)
 
     def connect(self, callback: Any = None) -> None:
         """Connect and shake hands, in the calling green thread."""
@@ -201,11 +205,3 @@ class Transport(pyamqp.Transport):  # type: ignore[misc]  # kombu is untyped
     """kombu's way to our connections."""
 
     Connection = Connection
-
-
-class TlsTransport(Transport):
-    """The same, encrypted."""
-
-    def __init__(self, client: Any, *args: Any, **options: Any) -> None:
-        super().__init__(client, *args, **options)
-        client.ssl = client.ssl or True

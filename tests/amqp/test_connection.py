@@ -316,7 +316,7 @@ def test_close_while_the_connection_is_made_ends_both(proxy):
 def test_close_between_two_attempts_does_not_wait_for_the_next():
     link = link_to(NOBODY, reconnect_max_delay=60)
     link.start()
-    wait_until(lambda: link._failure is not None)
+    wait_until(lambda: link._failures)
     began = monotonic()
 
     link.close()

@@ -6,6 +6,7 @@ from rpcnode.amqp.dialing import kombu_connection
 from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.amqp.transport import Transport
 from rpcnode.concurrency import socket
+from rpcnode.exceptions import ConfigurationError
 
 
 def dialled(uri="amqp://guest:guest@127.0.0.1:1//", **settings):
@@ -37,3 +38,21 @@ def test_other_transports_get_their_own_options_only():
     connection = dialled("filesystem://", transport_options={"polling_interval": 0.5})
 
     assert connection.transport_options == {"polling_interval": 0.5}
+
+
+def test_certificate_is_compared_with_the_name_in_the_address():
+    connection = dialled("amqps://localhost:1")
+
+    assert connection.ssl.args[1] == "localhost"
+    assert connection.transport.default_connection_params["port"] == 5671
+
+
+def test_certificate_is_compared_with_the_name_in_the_options():
+    connection = dialled("amqp://guest@10.0.0.1:1", ssl={"server_hostname": "broker.example"})
+
+    assert connection.ssl.args[1] == "broker.example"
+
+
+def test_options_of_tls_in_the_address_are_an_error_instead_of_being_ignored():
+    with pytest.raises(ConfigurationError, match="belong into AMQP_SSL"):
+        dialled("amqp://host?ssl_ca_certs=/etc/ca.pem")

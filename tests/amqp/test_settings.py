@@ -4,7 +4,8 @@ import kombu
 import pytest
 
 from rpcnode.amqp.settings import BrokerSettings, Capabilities, register_transports
-from rpcnode.amqp.transport import TlsTransport, Transport
+from rpcnode.amqp.transport import Transport
+from rpcnode.exceptions import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -57,19 +58,67 @@ def test_password_is_never_shown(uri, shown):
     assert shown in repr(settings)
 
 
-def test_every_alternate_gets_our_transport():
-    settings = BrokerSettings("amqp://one;amqps://two;redis://three")
+def test_alternates_are_settings_of_their_own_in_the_order_given():
+    settings = BrokerSettings("amqp://a:b;c@one//;AMQPS://two;pyamqp://three", heartbeat=7)
 
-    assert settings.kombu_uri() == "rpcnodeamqp://one;rpcnodeamqps://two;redis://three"
+    alternates = settings.alternates()
+
+    uris = ["amqp://a:b;c@one//", "AMQPS://two", "pyamqp://three"]
+    assert [each.uri for each in alternates] == uris
+    assert [each.is_encrypted for each in alternates] == [False, True, False]
+    assert {each.heartbeat for each in alternates} == {7}
 
 
 @pytest.mark.parametrize(
-    ("uri", "transport"), [("amqp://host", Transport), ("amqps://host", TlsTransport)]
+    ("uri", "complaint"),
+    [
+        ("amqp://one;redis://two", "need the transport of the first"),
+        ("memory://one;amqp://two", "need the transport of the first"),
+        ("amqp://u:secret@one;two", "begins with its scheme"),
+        ("amqp://u:secret@one//;two", "begins with its scheme"),
+    ],
 )
-def test_kombu_finds_our_transports_by_their_names(uri, transport):
+def test_addresses_that_do_not_go_together_are_an_error_without_the_password(uri, complaint):
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
+        BrokerSettings(uri).alternates()
+
+    assert "secret" not in str(caught.value)
+
+
+def test_addresses_of_other_transports_are_left_together():
+    settings = BrokerSettings("sentinel://one;sentinel://two")
+
+    assert settings.alternates() == (settings,)
+    assert settings.kombu_uri() == settings.uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "ssl", "is_encrypted"),
+    [
+        ("amqp://host", None, False),
+        ("amqp://host", False, False),
+        ("amqp://host", True, True),
+        ("amqp://host", {}, True),
+        ("amqps://host", None, True),
+        ("AMQPS://host", False, True),
+    ],
+)
+def test_scheme_or_option_encrypts(uri, ssl, is_encrypted):
+    assert BrokerSettings(uri, ssl=ssl).is_encrypted is is_encrypted
+
+
+@pytest.mark.parametrize("uri", ["amqp://host", "AMQPS://host", "pyamqp://host"])
+def test_kombu_finds_our_transport_by_its_name(uri):
     register_transports()
 
     connection = kombu.Connection(BrokerSettings(uri).kombu_uri())
 
-    assert type(connection.transport) is transport
-    assert bool(connection.ssl) is (transport is TlsTransport)
+    assert type(connection.transport) is Transport
+
+
+def test_password_with_a_semicolon_reaches_kombu_whole():
+    register_transports()
+
+    connection = kombu.Connection(BrokerSettings("amqp://user:se;cret@host").kombu_uri())
+
+    assert (connection.password, connection.hostname) == ("se;cret", "host")
