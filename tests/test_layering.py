@@ -49,6 +49,7 @@ LEVELS = {
     "rpcnode.extensions.replies": 5,
     "rpcnode.extensions.rpc": 5,
     "rpcnode.extensions.rpc_client": 5,
+    "rpcnode.extensions.rpc_proxies": 5,
     "rpcnode.extensions.rpc_server": 5,
     "rpcnode.extensions.websocket": 5,
     "rpcnode.runners": 6,

@@ -1,4 +1,4 @@
-"""The shared connection: connect, supervise, reconnect, hand out channels."""
+"""A connection: connect, supervise, reconnect, hand out channels."""
 
 import logging
 import random
@@ -306,26 +306,3 @@ class Link:
     def _unblocked(self) -> None:
         self.is_blocked = False
         logger.info("the broker %s takes messages again", self._broker.safe_uri)
-
-
-class SharedConnection:
-    """What containers of one process share: a consuming and a publishing connection.
-
-    The second is opened when something is published first: a broker that blocks publishers
-    must still see acks. Both go to the same broker, where there are several.
-    """
-
-    def __init__(self, settings: BrokerSettings) -> None:
-        self.settings = settings
-        brokers = Brokers(settings)
-        self.consuming = Link(settings, "consuming", brokers)
-        self.publishing = Link(settings, "publishing", brokers)
-
-    def open(self) -> None:
-        """Connect; raise BrokerRefused when the broker will never let us in."""
-        self.consuming.open()
-
-    def close(self) -> None:
-        """Close both connections properly."""
-        self.publishing.close()
-        self.consuming.close()

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-from rpcnode.amqp.connection import SharedConnection
 from rpcnode.amqp.consumer import Consumer, abandon, declare, declare_each, queue_exists
 from rpcnode.amqp.message import PERSISTENT, Delivery, MessageIds, Outgoing
 from rpcnode.amqp.publisher import Outbox, Publisher
 from rpcnode.amqp.settings import BrokerSettings
+from rpcnode.amqp.sharing import SharedConnection
 from rpcnode.concurrency import spawn
 from rpcnode.context import WorkerContext, context_from_headers, headers_from_context
 from rpcnode.exceptions import BrokerError, UndecodableMessage, UnsupportedByTransport

@@ -1,4 +1,4 @@
-"""The calling side of RPC: proxies as dependencies, and how a call is made."""
+"""The calling side of RPC: how a call is made, and when it ends."""
 
 import logging
 import time
@@ -14,7 +14,6 @@ from rpcnode.concurrency import Event
 from rpcnode.context import WorkerContext, deadline_headers
 from rpcnode.exceptions import (
     BrokerUnavailable,
-    ConfigurationError,
     ConnectionLost,
     PublishRejected,
     PublishTimeout,
@@ -24,25 +23,20 @@ from rpcnode.exceptions import (
     UndeliverableMessage,
     UnknownService,
 )
-from rpcnode.extensions.base import DependencyProvider, SharedExtension
+from rpcnode.extensions.base import SharedExtension
 from rpcnode.extensions.connection import RPC, Messaging
-from rpcnode.extensions.publishing import drop_options_without_effect, milliseconds
+from rpcnode.extensions.publishing import milliseconds
 from rpcnode.extensions.replies import ReplyListener
 from rpcnode.proxies import (
     UNSET,
-    CallOptions,
-    ClusterProxy,
     MethodProxy,
     RpcReply,
-    ServiceProxy,
     Timeout,
 )
 from rpcnode.serialization import deserialize
 
 logger = logging.getLogger(__name__)
 
-# Options of Nameko's proxies that say how a request travels: a call's timeout decides that here.
-_OF_MESSAGES = ("serializer", "delivery_mode", "priority", "expiration", "compression")
 LONGEST_LIFE = 1e8  # seconds, three years: brokers know a limit, calls need not
 NO_REPLY = ""  # no `reply_to` at all would kill a service that runs on Nameko
 
@@ -252,75 +246,3 @@ class AsyncCall:
                     self._method.full_name,
                     exc,
                 )
-
-
-class WorkerCaller:
-    """Makes calls for one worker: with its context data, within its deadline."""
-
-    __slots__ = ("_client", "_ctx")
-
-    def __init__(self, client: RpcClient, worker_ctx: WorkerContext) -> None:
-        self._client = client
-        self._ctx = worker_ctx
-
-    def call(self, method: MethodProxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call and wait."""
-        return self._client.call(self._ctx, method, args, kwargs)
-
-    def call_async(
-        self, method: MethodProxy, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> RpcReply:
-        """Call; the result is asked for later."""
-        return self._client.call_async(self._ctx, method, args, kwargs)
-
-    def cast(self, method: MethodProxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Call without wanting a reply."""
-        self._client.cast(self._ctx, method, args, kwargs)
-
-
-class ClusterRpc(DependencyProvider):
-    """Injects a proxy for all services: `self.cluster.maths.add(2, 3)`.
-
-    `timeout` (seconds; None waits without end) and `headers` are for all calls through it;
-    `with_options` gives others to one call.
-    """
-
-    client = RpcClient()
-
-    def __init__(
-        self,
-        *,
-        timeout: Timeout = UNSET,
-        headers: Mapping[str, Any] | None = None,
-        **options: Any,
-    ) -> None:
-        drop_options_without_effect(options, *_OF_MESSAGES)
-        for name in options:
-            raise ConfigurationError(f"{type(self).__name__} knows no option {name!r}")
-        if isinstance(timeout, (int, float)) and timeout <= 0:
-            raise ConfigurationError(f"timeout must be above 0 seconds, not {timeout!r}")
-        self.options = CallOptions(timeout, dict(headers or {}))
-
-    def get_dependency(self, worker_ctx: WorkerContext) -> Any:
-        """Return the proxy for one worker."""
-        return ClusterProxy(WorkerCaller(self.client, worker_ctx), self.options)
-
-
-class RpcProxy(ClusterRpc):
-    """Injects a proxy for one service: `self.maths.add(2, 3)`."""
-
-    def __init__(self, target_service: str, **options: Any) -> None:
-        super().__init__(**options)
-        if not isinstance(target_service, str) or not target_service:
-            raise ConfigurationError(
-                f"RpcProxy wants the name of a service, not {target_service!r}"
-            )
-        self.target_service = target_service
-
-    def get_dependency(self, worker_ctx: WorkerContext) -> Any:
-        """Return the proxy for one worker."""
-        caller = WorkerCaller(self.client, worker_ctx)
-        return ServiceProxy(caller, self.target_service, self.options)
-
-
-ServiceRpc = RpcProxy

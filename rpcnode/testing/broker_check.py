@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
-from rpcnode.amqp.connection import SharedConnection
+from rpcnode.amqp.sharing import SharedConnection
 from rpcnode.concurrency import Timeout
 from rpcnode.config import Config
 from rpcnode.exceptions import BrokerUnavailable

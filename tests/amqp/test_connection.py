@@ -9,9 +9,10 @@ from amqp.exceptions import RecoverableConnectionError
 
 from rpcnode.amqp import connection
 from rpcnode.amqp.codec import write_publish
-from rpcnode.amqp.connection import Link, SharedConnection
+from rpcnode.amqp.connection import Link
 from rpcnode.amqp.memory import drop_connections, reset
 from rpcnode.amqp.settings import BrokerSettings
+from rpcnode.amqp.sharing import SharedConnection
 from rpcnode.concurrency import sleep, socket, spawn
 from rpcnode.exceptions import (
     BrokerRefused,

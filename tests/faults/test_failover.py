@@ -6,8 +6,9 @@ from time import monotonic
 
 import pytest
 
-from rpcnode.amqp.connection import Link, SharedConnection
+from rpcnode.amqp.connection import Link
 from rpcnode.amqp.settings import BrokerSettings
+from rpcnode.amqp.sharing import SharedConnection
 from rpcnode.concurrency import socket, spawn
 from rpcnode.exceptions import BrokerRefused, BrokerUnavailable, ConnectionLost, RpcTimeout
 from tests.amqp.broker import Proxy, cut, linked, with_credentials

@@ -1,0 +1,28 @@
+"""The connections that the containers of one process share."""
+
+from rpcnode.amqp.connection import Link
+from rpcnode.amqp.failover import Brokers
+from rpcnode.amqp.settings import BrokerSettings
+
+
+class SharedConnection:
+    """What containers of one process share: a consuming and a publishing connection.
+
+    The second is opened when something is published first: a broker that blocks publishers
+    must still see acks. Both go to the same broker, where there are several.
+    """
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self.settings = settings
+        brokers = Brokers(settings)
+        self.consuming = Link(settings, "consuming", brokers)
+        self.publishing = Link(settings, "publishing", brokers)
+
+    def open(self) -> None:
+        """Connect; raise BrokerRefused when the broker will never let us in."""
+        self.consuming.open()
+
+    def close(self) -> None:
+        """Close both connections properly."""
+        self.publishing.close()
+        self.consuming.close()
