@@ -5,6 +5,7 @@ import secrets
 import pytest
 
 from rpcnode.amqp.memory import reset
+from tests.amqp.broker import Proxy, linked
 from tests.amqp.conformance import Client
 
 
@@ -38,3 +39,25 @@ def new_client(broker_uri):
 def client(new_client):
     """A client of the broker."""
     return new_client()
+
+
+@pytest.fixture
+def link(vhost_uri):
+    """A link to RabbitMQ."""
+    with linked(vhost_uri) as link:
+        yield link
+
+
+@pytest.fixture
+def proxy(vhost_uri):
+    """A proxy before RabbitMQ, that can cut and hold what passes."""
+    proxy = Proxy(vhost_uri)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def any_link(broker_uri):
+    """A link to RabbitMQ, and one to the embedded broker."""
+    with linked(broker_uri) as link:
+        yield link

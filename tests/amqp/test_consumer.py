@@ -12,37 +12,12 @@ from amqp import Message, spec
 from rpcnode.amqp import consumer as consumer_module
 from rpcnode.amqp.connection import Link
 from rpcnode.amqp.consumer import Consumer
-from rpcnode.amqp.memory import reset
 from rpcnode.amqp.publisher import Publisher
 from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.concurrency import Event, sleep, spawn
 from rpcnode.exceptions import BrokerRefused, BrokerUnavailable, ConnectionLost
 from rpcnode.observers import Observers
-from tests.amqp.broker import Proxy, count, cut, declared, linked, outgoing, wait_until
-
-EMBEDDED = "memory://tests-of-consumers"
-
-
-@pytest.fixture
-def link(vhost_uri):
-    with linked(vhost_uri) as link:
-        yield link
-
-
-@pytest.fixture
-def proxy(vhost_uri):
-    proxy = Proxy(vhost_uri)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture(params=["rabbitmq", "embedded"])
-def any_link(request):
-    """A link to RabbitMQ, and one to the embedded broker."""
-    uri = EMBEDDED if request.param == "embedded" else request.getfixturevalue("vhost_uri")
-    with linked(uri) as link:
-        yield link
-    reset(EMBEDDED)
+from tests.amqp.broker import count, cut, declared, linked, outgoing, wait_until
 
 
 class Inbox(list):

@@ -5,7 +5,6 @@ from time import monotonic
 import pytest
 
 from rpcnode.amqp.channel import Channel
-from rpcnode.amqp.memory import reset
 from rpcnode.amqp.publisher import Outbox, Publisher
 from rpcnode.concurrency import Event, Timeout, kill, sleep, spawn
 from rpcnode.exceptions import (
@@ -17,36 +16,12 @@ from rpcnode.exceptions import (
     UnserializableHeader,
 )
 from rpcnode.observers import Observers
-from tests.amqp.broker import Proxy, count, declared, linked, outgoing, wait_until
-
-EMBEDDED = "memory://tests-of-publishers"
-
-
-@pytest.fixture
-def link(vhost_uri):
-    with linked(vhost_uri) as link:
-        yield link
+from tests.amqp.broker import count, declared, linked, outgoing, wait_until
 
 
 @pytest.fixture
 def publisher(link):
     return Publisher(link, Observers())
-
-
-@pytest.fixture
-def proxy(vhost_uri):
-    proxy = Proxy(vhost_uri)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture(params=["rabbitmq", "embedded"])
-def any_link(request):
-    """A link to RabbitMQ, and one to the embedded broker."""
-    uri = EMBEDDED if request.param == "embedded" else request.getfixturevalue("vhost_uri")
-    with linked(uri) as link:
-        yield link
-    reset(EMBEDDED)
 
 
 class Outcomes(dict):
