@@ -31,7 +31,7 @@ class Billing:
 
     @rpc(timeout=0.2, sensitive_arguments="card.number")
     def reserve(self, card, amount):
-        time.sleep(60)  # a bank that does not answer
+        time.sleep(60)  # stands for a bank that does not answer; the deadline ends it
 
 
 class Desk:

@@ -32,7 +32,7 @@ def serve(*packages: str) -> None:
     runner = os.getppid()
     say("ready", versions={package: version(package) for package in packages})
     while os.getppid() == runner:
-        time.sleep(1)
+        time.sleep(1)  # the service runs until the harness ends it
 
 
 class Load:
@@ -59,11 +59,11 @@ class Load:
 
     def measure(self) -> None:
         """Let the calls warm up, then count them; tell the runner."""
-        time.sleep(self.warm_up)
+        time.sleep(self.warm_up)  # this time is the warm-up: the callers work meanwhile
         self._latencies.clear()
         say("begin")
         begin = time.perf_counter()
-        time.sleep(self.seconds)
+        time.sleep(self.seconds)  # this time is what is measured
         seconds = time.perf_counter() - begin
         latencies = self._latencies.copy()
         # The runner reads the processes' CPU time now; the sorting must not be part of it.

@@ -267,6 +267,7 @@ class Channel(base.StdChannel):  # type: ignore[misc]  # kombu is untyped
     @_amqp_method("Tx.select")
     def tx_select(self) -> None:
         """Refuse: there are no transactions."""
+        # AMQP's code 540, as a broker without transactions answers; confirms take their place.
         raise AMQPNotImplementedError("NOT_IMPLEMENTED - the embedded broker: transactions")
 
     @_amqp_method("Basic.qos")

@@ -424,7 +424,7 @@ def test_error_closes_its_channel_and_gives_back_what_that_had(client):
         ),
         (
             lambda channel: channel.basic_qos(1, 0, False),
-            AMQPNotImplementedError,
+            AMQPNotImplementedError,  # AMQP's 540: what both brokers answer to this
             "NOT_IMPLEMENTED - prefetch_size!=0 (1)",
         ),
         (
@@ -436,7 +436,7 @@ def test_error_closes_its_channel_and_gives_back_what_that_had(client):
             lambda channel: channel.basic_publish(
                 channel.prepare_message(b""), "", "q", immediate=True
             ),
-            AMQPNotImplementedError,
+            AMQPNotImplementedError,  # AMQP's 540: what both brokers answer to this
             "NOT_IMPLEMENTED - immediate=true",
         ),
     ],

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.peer import Peer
 from benchmarks.process import PeerFailed, cpu_seconds, running
 
-WAIT = "import time; time.sleep(60)"  # until it is killed
+WAIT = "import time; time.sleep(60)"  # longer than the test, which kills it
 ECHO = f"print(input(), flush=True); {WAIT}"
 DEADLINE = 10.0
 

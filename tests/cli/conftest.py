@@ -60,7 +60,7 @@ class Orders:
     @rpc
     def nap(self, seconds):
         note("napping")
-        time.sleep(seconds)
+        time.sleep(seconds)  # work that takes as long as the test says
         note("napped")
         return "rested"
 
@@ -84,13 +84,13 @@ class Mailer:
 
     @event_handler("orders", "placed")
     def send(self, payload):
-        time.sleep(0.1)
+        time.sleep(0.1)  # so that an event is still at work when the call has returned
         note(f"mail {payload['sku']}")
 
     @event_handler("orders", "nap")
     def nap(self, seconds):
         note("napping")
-        time.sleep(seconds)
+        time.sleep(seconds)  # work that takes as long as the test says
         note("napped")
 
 
