@@ -6,14 +6,17 @@ of all; the library itself works without it.
 """
 
 import contextvars
+import itertools
 import logging
+import math
 import queue
 import signal
-import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from heapq import heapify, heappop, heappush
+from time import monotonic
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
@@ -58,6 +61,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+FEWEST_TO_FORGET = 1000  # cancelled timers that are not worth sorting out
 LONGEST_TIMER = 1e6  # seconds, eleven days; for 25 days the hub's poll would overflow
 Queue = LightQueue
 _threading = patcher.original("threading")
@@ -89,19 +93,59 @@ class GreenThread(greenthread.GreenThread):  # type: ignore[misc]  # eventlet is
     as well, because a thread that nobody waits for must not fail unseen.
     """
 
+    # Eventlet makes an event for each thread; most are never waited for, and each call is one.
+    _has_ended = False
+    _value: Any = None
+    _error: BaseException | None = None
+    _ended: "Event[None] | None" = None
+    _links: "tuple[Callable[[GreenThread], object], ...]" = ()
+
+    def __init__(self, parent: greenlet) -> None:
+        greenlet.__init__(self, self.main, parent)
+
     def main(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         """Run `function`; called by the hub."""
         try:
-            result = function(*args, **kwargs)
+            self._value = function(*args, **kwargs)
         except KeyboardInterrupt:
             raise
         except BaseException as exc:
             if not isinstance(exc, GreenletExit):
                 logger.error("green thread %s failed", _name_of(function), exc_info=True)
-            self._exit_event.send_exception(*sys.exc_info())
+            self._error = exc
+        self._has_ended = True
+        if self._ended is not None:
+            self._ended.set()
+        for tell in self._links:
+            self._tell(tell)
+
+    def wait(self) -> Any:
+        """Wait for the end; return the function's result, or raise its error."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end, at most `timeout` seconds; return whether it has come."""
+        if not self._has_ended:
+            if self._ended is None:
+                self._ended = Event()
+            self._ended.wait(timeout)
+        return self._has_ended
+
+    def link(self, function: "Callable[[GreenThread], object]") -> None:
+        """Call `function(thread)` at its end, in this thread; at once if that has been."""
+        if self._has_ended:
+            self._tell(function)
         else:
-            self._exit_event.send(result)
-        self._resolve_links()
+            self._links += (function,)
+
+    def _tell(self, function: "Callable[[GreenThread], object]") -> None:
+        try:
+            function(self)
+        except Exception:  # the other links must hear of it, too
+            logger.error("%s failed at the end of a thread", _name_of(function), exc_info=True)
 
 
 def _name_of(function: Callable[..., Any]) -> str:
@@ -110,9 +154,10 @@ def _name_of(function: Callable[..., Any]) -> str:
 
 def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> GreenThread:
     """Run `function` in a fresh green thread, soon, with a copy of the current context."""
-    thread = GreenThread(hubs.get_hub().greenlet)
+    loop = _loop()
+    thread = GreenThread(loop.hub.greenlet)
     thread.gr_context = contextvars.copy_context()
-    _ready_queue().add(_start, thread, function, args, kwargs)
+    loop.add(_start, thread, function, args, kwargs)
     return thread
 
 
@@ -129,52 +174,62 @@ def kill(thread: greenlet, exc: BaseException | None = None) -> None:
 
 def call_soon(function: Callable[..., object], *args: Any) -> None:
     """Call `function` from the hub in its next round; it must not block."""
-    _ready_queue().add(function, *args)
+    _loop().add(function, *args)
 
 
 class TimerHandle:
     """A call that was asked for later; `cancel` may be called at any time."""
 
-    __slots__ = ("_timer",)
+    __slots__ = ("args", "function", "loop")
 
-    _timer: Any
-
-    def arm(self, seconds: float, function: Callable[..., object], args: Any) -> None:
-        """Ask the hub for the call; what is too far away is asked for in parts."""
-        schedule = hubs.get_hub().schedule_call_global
-        if seconds > LONGEST_TIMER:
-            left = seconds - LONGEST_TIMER
-            self._timer = schedule(LONGEST_TIMER, self.arm, left, function, args)
-        else:
-            self._timer = schedule(seconds, function, *args)
+    def __init__(self, loop: "_Loop", function: Callable[..., object], args: Any) -> None:
+        self.loop = loop
+        self.function: Callable[..., object] | None = function
+        self.args = args
 
     def cancel(self) -> None:
         """Make sure that the call does not happen (any more)."""
-        self._timer.cancel()
+        if self.function is not None:
+            self.function = self.args = None
+            self.loop.forget_timer()
 
 
 def call_later(seconds: float, function: Callable[..., object], *args: Any) -> TimerHandle:
     """Call `function` from the hub after `seconds`; it must not block."""
-    handle = TimerHandle()
-    handle.arm(seconds, function, args)
+    loop = _loop()
+    handle = TimerHandle(loop, function, args)
+    loop.add_timer(monotonic() + seconds, handle)
     return handle
 
 
-class _ReadyQueue:
-    """What is to run in the hub's next round, behind one timer for all of it."""
+class _Loop:
+    """What is to run in the hub, of one native thread: in the next round, or later.
 
-    __slots__ = ("_entries", "_hub", "_is_scheduled")
+    The hub knows one timer for each of both. Its own cost three times as much, and nearly all
+    of ours are cancelled: each call has one, for its deadline.
+    """
 
-    def __init__(self, hub: Any) -> None:
-        self._hub = hub
+    __slots__ = (
+        *("hub", "_entries", "_is_scheduled"),
+        *("_timers", "_numbers", "_cancelled", "_alarm", "_alarm_at"),
+    )
+
+    def __init__(self) -> None:
+        self.hub: Any = hubs.get_hub()
         self._entries: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._is_scheduled = False
+        self._timers: list[tuple[float, int, TimerHandle]] = []  # a heap
+        self._numbers = itertools.count()  # handles must not be compared
+        self._cancelled = 0
+        self._alarm: Any = None
+        self._alarm_at = math.inf
 
     def add(self, function: Callable[..., object], *args: Any) -> None:
+        """Call `function` in the next round."""
         self._entries.append((function, args))
         if not self._is_scheduled:
             self._is_scheduled = True
-            self._hub.schedule_call_global(0, self._run)
+            self.hub.schedule_call_global(0, self._run)
 
     def _run(self) -> None:
         # What is added meanwhile waits for the next round: sockets get their turn between.
@@ -189,16 +244,67 @@ class _ReadyQueue:
         finally:
             if self._entries and not self._is_scheduled:
                 self._is_scheduled = True
-                self._hub.schedule_call_global(0, self._run)
+                self.hub.schedule_call_global(0, self._run)
+
+    def add_timer(self, when: float, handle: TimerHandle) -> None:
+        """Call what `handle` says at the monotonic time `when`."""
+        heappush(self._timers, (when, next(self._numbers), handle))
+        if when < self._alarm_at:
+            self._set_alarm()
+
+    def forget_timer(self) -> None:
+        """Take note that a timer was cancelled; when most are, these are thrown away."""
+        self._cancelled += 1
+        if self._cancelled > FEWEST_TO_FORGET and self._cancelled * 2 > len(self._timers):
+            self._timers = [each for each in self._timers if each[2].function is not None]
+            heapify(self._timers)
+            self._cancelled = 0
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = self._timers[0][0]
+        # What is too far away is waited for in parts.
+        seconds = min(self._alarm_at - monotonic(), LONGEST_TIMER)
+        self._alarm = self.hub.schedule_call_global(seconds, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm, self._alarm_at = None, -math.inf  # no other one is set meanwhile
+        now = monotonic()
+        try:
+            while self._timers and self._timers[0][0] <= now:
+                self._fire(heappop(self._timers)[2])
+        finally:
+            self._alarm_at = math.inf
+            if self._timers:
+                self._set_alarm()
+
+    def _fire(self, handle: TimerHandle) -> None:
+        function, args = handle.function, handle.args
+        if function is None:
+            self._cancelled -= 1
+            return
+        handle.function = handle.args = None
+        try:
+            function(*args)
+        except Exception:
+            logger.error("%s failed in the hub", _name_of(function), exc_info=True)
 
 
-def _ready_queue() -> _ReadyQueue:
-    hub = hubs.get_hub()
-    try:
-        ready: _ReadyQueue = hub.rpcnode_ready
-    except AttributeError:
-        ready = hub.rpcnode_ready = _ReadyQueue(hub)
-    return ready
+class _Loops(_threading.local):  # type: ignore[misc, name-defined]  # eventlet is untyped
+    """The loop of each native thread."""
+
+    loop: _Loop | None = None
+
+
+_loops = _Loops()
+
+
+def _loop() -> _Loop:
+    loop = _loops.loop
+    if loop is None:
+        loop = _loops.loop = _Loop()
+    return loop
 
 
 class Event(Generic[T]):
@@ -210,7 +316,7 @@ class Event(Generic[T]):
         self._is_set = False
         self._value: Any = None
         self._error: BaseException | None = None
-        self._waiters: dict[greenlet, None] = {}  # in order, and left at no cost
+        self._waiters: dict[greenlet, None] | None = None  # in order, and left at no cost
 
     def is_set(self) -> bool:
         """Return whether a value or an error is there."""
@@ -231,10 +337,12 @@ class Event(Generic[T]):
         if timeout is not None and timeout <= 0:
             return False
         current = getcurrent()
+        if self._waiters is None:
+            self._waiters = {}
         self._waiters[current] = None
         timer = None if timeout is None else call_later(timeout, self._wake, current)
         try:
-            hubs.get_hub().switch()
+            switch_to_hub(current)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -251,14 +359,23 @@ class Event(Generic[T]):
         if self._is_set:
             return False
         self._is_set, self._value, self._error = True, value, error
-        for waiter in self._waiters:
+        for waiter in self._waiters or ():
             call_soon(self._wake, waiter)
         return True
 
     def _wake(self, waiter: greenlet) -> None:
         # A waiter that was killed or timed out meanwhile waits for something else by now.
-        if waiter in self._waiters:
+        if self._waiters and waiter in self._waiters:
             waiter.switch()
+
+
+def switch_to_hub(current: greenlet) -> None:
+    """Let others run; return when something switches back to `current`, the caller."""
+    hub = _loop().hub
+    if current.parent is hub.greenlet and not hub.greenlet.dead:
+        hub.greenlet.switch()  # what `hub.switch` does when all is in order, in a third of the time
+    else:
+        hub.switch()
 
 
 def wait_readable(sock: Any) -> None:

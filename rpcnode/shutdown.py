@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any
 
-from rpcnode.concurrency import Event, GreenletExit, GreenThread, getcurrent, kill, spawn
+from rpcnode.concurrency import GreenletExit, GreenThread, getcurrent, kill, spawn
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,5 @@ def kill_threads(threads: Iterable[GreenThread]) -> None:
 def wait_for(threads: Iterable[GreenThread], until: float) -> list[GreenThread]:
     """Wait until all `threads` have ended or the clock says `until`; return what still runs."""
     for thread in threads:
-        ended: Event[None] = Event()
-        thread.link(lambda _thread, ended=ended: ended.set())
-        ended.wait(until - monotonic())
+        thread.join(until - monotonic())
     return [thread for thread in threads if not thread.dead]
