@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from itertools import takewhile
 
 from rpcnode.amqp.message import Outgoing
 
@@ -21,6 +20,7 @@ class ConfirmTable:
 
     def __init__(self) -> None:
         self._last = 0
+        self._oldest = 1  # nothing below it is pending: acks of many begin here
         self._pending: dict[int, tuple[Outgoing, Settle]] = {}
 
     def __len__(self) -> int:
@@ -35,10 +35,13 @@ class ConfirmTable:
         """Settle one publish, or all up to it; `error` is None for an ack."""
         if not multiple:
             self._settle_one(tag, error)
+            if tag == self._oldest:
+                self._oldest += 1
             return
-        last = tag or self._last  # 0 means all there are
-        # Entries are in the order of their numbers.
-        for older in list(takewhile(lambda one: one <= last, self._pending)):
+        # 0 means all there are, and what was not sent yet cannot be meant.
+        last = min(tag or self._last, self._last)
+        oldest, self._oldest = self._oldest, max(self._oldest, last + 1)
+        for older in range(oldest, last + 1):
             self._settle_one(older, error)
 
     def settle_returned(self, message_id: str, error: BaseException) -> None:

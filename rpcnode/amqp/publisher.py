@@ -199,8 +199,7 @@ class Outbox:
         self._is_opening = False
         self._is_closed = False
         self._in_flight = 0
-        self._idle: Event[None] = Event()
-        self._idle.set()
+        self._idle: Event[None] | None = None  # there while somebody waits for it
 
     def post(self, message: Outgoing, settle: Settle, give_up_at: float | None = None) -> None:
         """Publish `message` until it is confirmed; `settle` is called once, and must not block.
@@ -209,13 +208,15 @@ class Outbox:
         UnserializableHeader, PublishRejected for a message that the broker will never take;
         or, after the monotonic time `give_up_at` or when the link is closed, the last failure.
         """
-        if not self._in_flight:
-            self._idle = Event()
         self._in_flight += 1
         self._try(_Parcel(message, settle, give_up_at))
 
     def wait_idle(self, timeout: float | None) -> bool:
         """Wait until everything is confirmed; return whether it is."""
+        if not self._in_flight:
+            return True
+        if self._idle is None:
+            self._idle = Event()
         return self._idle.wait(timeout)
 
     def close(self) -> None:
@@ -266,8 +267,9 @@ class Outbox:
         try:
             parcel.settle(error)
         finally:
-            if self._in_flight == 0:
+            if self._in_flight == 0 and self._idle is not None:
                 self._idle.set()
+                self._idle = None
 
     def _send_soon(self, delay: float) -> None:
         if not self._is_opening:

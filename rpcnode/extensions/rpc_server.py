@@ -48,6 +48,7 @@ class RpcConsumer(SharedExtension):
         self.unclaimed = 0
         self._service: str = self.container.service_name
         self._entrypoints: dict[str, Entrypoint] = {}
+        self._labels: dict[str, str] = {}  # of methods, for errors and logs
         self._clock_skew: float | None = config["CLOCK_SKEW"]
         self._reply_mode = PERSISTENT if config["RPC_PERSISTENT"] else TRANSIENT
         self._exchange = rpc_exchange(config["RPC_EXCHANGE"])
@@ -58,6 +59,7 @@ class RpcConsumer(SharedExtension):
     def register(self, entrypoint: Entrypoint) -> None:
         """Note that `entrypoint` answers the calls of its method."""
         self._entrypoints[entrypoint.method_name] = entrypoint
+        self._labels[entrypoint.method_name] = f"{self._service}.{entrypoint.method_name}"
 
     def start_consuming(self) -> None:
         """Consume; BrokerRefused when the queue cannot be had. Later calls do nothing."""
@@ -93,7 +95,7 @@ class RpcConsumer(SharedExtension):
 
     def _work(self, method: str, entrypoint: Entrypoint | None, received: float, job: Job) -> None:
         delivery = job.delivery
-        label = f"{self._service}.{method if entrypoint is not None else repr(method)}"
+        label = self._labels.get(method) or f"{self._service}.{method!r}"
         deadline = deadline_from_headers(delivery.headers, received, self._clock_skew)
         if deadline is not None and deadline <= monotonic():
             self._answer_expired(job, label)
