@@ -91,8 +91,8 @@ class Consumer:
 
     `handler(delivery)` is called by the reader, so it must not block. `make_queue` is called
     for each attachment: an exclusive queue may need a new name. `prefetch` 0 is unlimited.
-    With `acks_together` one ack stands for all of a hub's round: for a handler that acks each
-    delivery before it returns.
+    With `acks_together` one ack stands for several deliveries: for a handler that acks each
+    before it returns, without a prefetch.
 
     `on_attached()` is called after each attachment. `on_queue_lost()` is called when the queue
     vanished, with what was in it, before it is declared again (or, an exclusive one, under a

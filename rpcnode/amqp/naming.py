@@ -29,6 +29,17 @@ def reply_queue(service: str, listener_id: str) -> str:
     return checked(f"rpc.reply-{service}-{listener_id}")
 
 
+def reply_queue_of(app_id: object, listener_id: str) -> str | None:
+    """Return the reply queue of whoever sent a request, if its properties tell that.
+
+    Only rpcnode's requests carry `app_id`, the name of their service.
+    """
+    if not app_id:
+        return None
+    name = f"rpc.reply-{app_id}-{listener_id}"
+    return name if len(name) <= LONGEST_NAME and name.isascii() else None
+
+
 def event_exchange(service: str) -> str:
     """Return the name of the exchange to which a service dispatches its events."""
     return checked(f"{service}.events")

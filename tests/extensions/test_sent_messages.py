@@ -74,13 +74,14 @@ def bind_answers(services, exchange="nameko-rpc"):
     services.extension(Messaging).declare(answers)
 
 
-def request(services, headers=None, key="recorder.call", exchange="nameko-rpc"):
+def request(services, headers=None, key="recorder.call", exchange="nameko-rpc", **more):
     """Send a request without a proxy; its reply goes to the queue for raw answers."""
     properties = {
         "message_id": "raw-request",
         "content_type": "application/json",
         "reply_to": "answer",
         "correlation_id": "correlation",
+        **more,
     }
     body = b'{"args": [], "kwargs": {}}'
     message = Outgoing(exchange, key, body, properties, headers or {}, mandatory=True)
@@ -284,19 +285,47 @@ def test_foreign_headers_are_readable_and_not_sent_on(config, recorder):
     assert message.headers["shop.user_id"] == 7
 
 
-def test_requests_and_replies_go_through_the_exchange_that_is_configured(config, recorder):
+def test_requests_go_through_the_exchange_that_is_configured(config, recorder):
     with hosted({**config, "RPC_EXCHANGE": "shop-rpc"}, recorder.service) as services:
         everything = kombu.Queue("tap", kombu.Exchange("shop-rpc", type="topic"), routing_key="#")
         services.extension(Messaging).declare(everything)
         assert services.rpc.recorder.call("x") == "x"
-        passed = [take(services, "tap") for _ in range(2)]
+        sent = take(services, "tap")
 
         assert not has_exchange(services, "nameko-rpc")
-    sent, reply = passed
     assert sent.delivery_info["routing_key"] == "recorder.call"
-    assert reply.delivery_info["routing_key"] == sent.properties["reply_to"]
-    assert json.loads(reply.body) == {"result": "x", "error": None}
     assert recorder.message().exchange == "shop-rpc"
+
+
+def test_replies_to_strangers_go_through_the_exchange_of_the_request(config, recorder):
+    with hosted({**config, "RPC_EXCHANGE": "shop-rpc"}, recorder.service) as services:
+        bind_answers(services, "shop-rpc")
+        request(services, exchange="shop-rpc")
+        reply = take(services, "answers")
+
+    assert reply.delivery_info["exchange"] == "shop-rpc"
+    assert reply.delivery_info["routing_key"] == "answer"
+
+
+def test_replies_go_straight_into_the_queue_of_an_rpcnode_caller(config, recorder):
+    with hosted(config, recorder.service) as services:
+        received = []
+        watch = type("W", (), {"message_received": lambda _self, each: received.append(each)})()
+        services.container("caller").observers.add(watch)
+        assert services.rpc.recorder.call("x") == "x"
+
+    assert [reply.exchange for reply in received] == [""]
+    assert [reply.routing_key for reply in received] == [reply.queue for reply in received]
+
+
+@pytest.mark.parametrize("app_id", ["a-stranger", "x" * 255, "\N{SNOWMAN}"])
+def test_reply_to_who_has_no_such_queue_goes_through_the_exchange(config, recorder, app_id):
+    with hosted(config, recorder.service) as services:
+        bind_answers(services)
+        request(services, app_id=app_id)
+        reply = take(services, "answers")
+
+    assert json.loads(reply.body) == {"result": None, "error": None}
 
 
 @pytest.mark.parametrize("is_auto_deleted", [False, True])
