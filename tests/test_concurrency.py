@@ -1,6 +1,8 @@
 """Green threads and all that waits."""
 
+import _socket
 import contextvars
+import gc
 import logging
 import os
 import signal
@@ -11,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from eventlet import patcher
 
 from rpcnode import concurrency
 from rpcnode.concurrency import (
@@ -26,6 +29,10 @@ from rpcnode.concurrency import (
     spawn,
     wait_readable,
 )
+from rpcnode.concurrency import socket as green_socket
+from tests.hosting import wait_until
+
+native_wait = patcher.original("time").sleep
 
 
 def settle():
@@ -381,3 +388,65 @@ def test_what_is_far_away_comes_in_the_end(monkeypatch):
     assert event.wait(5)
     event.result()
     assert 0.05 < time.monotonic() - begin < 1
+
+
+def test_cancelled_timers_leave_nothing_behind():
+    fired = []
+
+    for number in range(20_000):
+        call_later(1000 + number, fired.append, number).cancel()
+    kept = call_later(0.01, fired.append, "kept")
+    gc.collect()
+    handles = [each for each in gc.get_objects() if type(each) is type(kept)]
+
+    assert len(handles) < 5000
+    wait_until(lambda: fired == ["kept"])
+
+
+def test_timers_fire_in_the_order_of_their_time_whatever_was_cancelled():
+    fired = []
+
+    handles = [call_later(0.02 + number / 1000, fired.append, number) for number in range(50)]
+    for handle in handles[::2]:
+        handle.cancel()
+    call_later(0.001, fired.append, "first")
+
+    wait_until(lambda: len(fired) == 26)
+    assert fired == ["first", *range(1, 50, 2)]
+
+
+def test_timer_that_fails_holds_up_no_other_one(caplog):
+    fired = []
+
+    call_later(0.001, lambda: 1 / 0)
+    call_later(0.002, fired.append, 1)
+
+    wait_until(lambda: fired)
+    assert "failed in the hub" in caplog.text
+
+
+def test_others_run_while_a_name_is_looked_up(monkeypatch):
+    ended, ticks = [], []
+    getaddrinfo = _socket.getaddrinfo
+
+    def look_up_slowly(*args):
+        native_wait(0.3)  # a name server that takes its time
+        return getaddrinfo(*args)
+
+    monkeypatch.setattr(_socket, "getaddrinfo", look_up_slowly)
+    spawn(lambda: ended.append(green_socket.getaddrinfo("localhost", 80)))
+    while not ended:
+        ticks.append(None)
+        sleep(0.01)
+
+    assert len(ticks) > 10
+    assert ended[0][0][4][1] == 80
+
+
+def test_name_that_is_not_known_is_an_error_and_addresses_ask_nobody(monkeypatch):
+    with pytest.raises(OSError, match="not known"):
+        green_socket.getaddrinfo("no-such-host.invalid", 80)
+
+    monkeypatch.setattr(concurrency, "run_in_native_thread", None)
+    for address in ("127.0.0.1", "::1", "fe80::1%lo", None):
+        assert green_socket.getaddrinfo(address, 80)
