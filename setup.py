@@ -8,6 +8,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 TEST = [
     "bpython>=0.24",
+    "h11>=0.14",
     "hypothesis>=6.100",
     "ipython>=8.18",
     "msgpack>=1.0.5",
@@ -15,7 +16,8 @@ TEST = [
     "pytest-timeout>=2.3",
 ]
 DOCS = ["myst-parser>=4", "sphinx>=8"]
-DEV = ["mypy>=1.15", "ruff>=0.11", "types-PyYAML", "types-mock"]
+FAST_PATH = ["amqp==5.4.2", "kombu==5.7.0"]  # those that rpcnode/amqp/fastpath.py names
+DEV = [*FAST_PATH, "mypy>=1.15", "ruff>=0.11", "types-PyYAML", "types-mock"]
 
 
 def version() -> str:
@@ -49,6 +51,7 @@ setup(
     zip_safe=False,
     install_requires=[
         "eventlet>=0.40.1",  # earlier ones break os.fork on Python 3.13
+        "httptools>=0.6.4",
         "kombu>=5.5",
         "mock>=5.0",
         "pyyaml>=6.0.1",

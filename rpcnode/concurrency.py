@@ -19,9 +19,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from heapq import heapify, heappop, heappush
+from sys import getrefcount
 from time import monotonic
 from types import FrameType
 from typing import Any, Generic, TypeVar
+from weakref import getweakrefcount
 
 with warnings.catch_warnings():
     # Eventlet announces its retirement at each import; docs/concurrency.md says what we make
@@ -47,6 +49,7 @@ __all__ = [
     "GreenletExit",
     "HubThread",
     "Queue",
+    "ReadWait",
     "Semaphore",
     "Timeout",
     "call_later",
@@ -56,23 +59,29 @@ __all__ = [
     "kill",
     "monkey_patch",
     "native_lock",
+    "native_socket",
     "on_signals",
     "run_in_native_thread",
     "sleep",
     "socket",
     "spawn",
     "ssl",
+    "unwatch",
     "wait_readable",
+    "watch_readable",
+    "watch_this_thread",
+    "watch_writable",
 ]
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+MOST_IDLE = 100  # green threads that wait for something to run; each takes about 20 kB
 FEWEST_TO_FORGET = 1000  # cancelled timers that are not worth sorting out
 LONGEST_TIMER = 1e6  # seconds, eleven days; for 25 days the hub's poll would overflow
 Queue = LightQueue
 _threading = patcher.original("threading")
 _queue = patcher.original("queue")
-_socket = patcher.original("socket")
+native_socket = patcher.original("socket")  # for sockets that the hub watches
 
 
 def monkey_patch() -> None:
@@ -101,17 +110,47 @@ class GreenThread(greenthread.GreenThread):  # type: ignore[misc]  # eventlet is
     """
 
     # Eventlet makes an event for each thread; most are never waited for, and each call is one.
+    _job: Any = None
     _has_ended = False
     _value: Any = None
     _error: BaseException | None = None
     _ended: "Event[None] | None" = None
     _links: "tuple[Callable[[GreenThread], object], ...]" = ()
 
-    def __init__(self, parent: greenlet) -> None:
+    def __init__(self, loop: "_Loop", parent: greenlet) -> None:
         greenlet.__init__(self, self.main, parent)
+        self._loop = loop
 
-    def main(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        """Run `function`; called by the hub."""
+    @property
+    def dead(self) -> bool:
+        """Whether it has ended."""
+        return self._has_ended or bool(greenlet.dead.__get__(self))
+
+    def main(self, *job: Any) -> None:
+        """Run what is given to this thread, again and again; called by the hub.
+
+        Eventlet calls it with a job that fails, when a thread is killed before it began.
+        """
+        if job:
+            self.give(*job)
+        while self._live() and self._loop.keep(self):
+            try:
+                while self._job is None:  # a timer may be left behind that switches here
+                    self.parent.switch()
+            except BaseException as exc:
+                if self._has_ended:  # it is not needed any more, or a timeout was left behind
+                    self._loop.drop(self)
+                    return
+                self.give(_fail, (exc,), {})  # killed before it began again
+
+    def give(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        """Say what to run."""
+        # Arguments of `main` would be kept as long as the thread is.
+        self._job = function, args, kwargs
+
+    def _live(self) -> bool:
+        """Run the job and tell of its end; return whether it ended well, and holds nothing."""
+        (function, args, kwargs), self._job = self._job, None
         try:
             self._value = function(*args, **kwargs)
         except KeyboardInterrupt:
@@ -123,8 +162,16 @@ class GreenThread(greenthread.GreenThread):  # type: ignore[misc]  # eventlet is
         self._has_ended = True
         if self._ended is not None:
             self._ended.set()
-        for tell in self._links:
+        links, self._links = self._links, ()
+        for tell in links:
             self._tell(tell)
+        return self._error is None and self._value is None
+
+    def renew(self) -> None:
+        """Become a fresh thread: forget what was run, and what anyone has noted here."""
+        loop = self._loop
+        self.__dict__.clear()
+        self._loop = loop
 
     def wait(self) -> Any:
         """Wait for the end; return the function's result, or raise its error."""
@@ -148,11 +195,28 @@ class GreenThread(greenthread.GreenThread):  # type: ignore[misc]  # eventlet is
         else:
             self._links += (function,)
 
+    def unlink(self, function: "Callable[[GreenThread], object]") -> bool:
+        """Do not call `function` at the end; return whether that was asked for."""
+        kept = tuple(each for each in self._links if each != function)
+        was_linked = len(kept) < len(self._links)
+        self._links = kept
+        return was_linked
+
+    def cancel(self, *exc: Any) -> None:
+        """Kill it, but only if it has not begun."""
+        # Eventlet would ask whether the stack is in use, which it is when a thread was kept.
+        if self._job is not None:
+            self.kill(*exc)
+
     def _tell(self, function: "Callable[[GreenThread], object]") -> None:
         try:
             function(self)
         except Exception:  # the other links must hear of it, too
             logger.error("%s failed at the end of a thread", _name_of(function), exc_info=True)
+
+
+def _fail(error: BaseException) -> None:
+    raise error
 
 
 def _name_of(function: Callable[..., Any]) -> str:
@@ -162,15 +226,16 @@ def _name_of(function: Callable[..., Any]) -> str:
 def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> GreenThread:
     """Run `function` in a fresh green thread, soon, with a copy of the current context."""
     loop = _loop()
-    thread = GreenThread(loop.hub.greenlet)
+    thread = loop.take_idle() or GreenThread(loop, loop.hub.greenlet)
     thread.gr_context = contextvars.copy_context()
-    loop.add(_start, thread, function, args, kwargs)
+    thread.give(function, args, kwargs)
+    loop.add(_start, thread)
     return thread
 
 
-def _start(thread: GreenThread, function: Any, args: Any, kwargs: Any) -> None:
+def _start(thread: GreenThread) -> None:
     if not thread.dead:  # killed before it began
-        thread.switch(function, args, kwargs)
+        thread.switch()
 
 
 def kill(thread: greenlet, exc: BaseException | None = None) -> None:
@@ -202,7 +267,12 @@ class TimerHandle:
 
 
 def call_later(seconds: float, function: Callable[..., object], *args: Any) -> TimerHandle:
-    """Call `function` from the hub after `seconds`; it must not block."""
+    """Call `function` from the hub after `seconds`; it must not block.
+
+    Raises ValueError for what is no number: it has no place among the others.
+    """
+    if math.isnan(seconds):
+        raise ValueError(f"{seconds!r} is no time to wait")
     loop = _loop()
     handle = TimerHandle(loop, function, args)
     loop.add_timer(monotonic() + seconds, handle)
@@ -214,16 +284,23 @@ class _Loop:
 
     The hub knows one timer for each of both. Its own cost three times as much, and nearly all
     of ours are cancelled: each call has one, for its deadline.
+
+    It also keeps green threads that have ended, for the next `spawn`. Python 3.11 asks the system
+    for the stack of each new one, and gives it back at its end, which takes longer than the rest
+    of a short call. Nobody can tell one that was kept from a new one: it has a new context; its
+    attributes are cleared; and it is not used if anything else refers to it, if only weakly, as
+    thread-locals and whoever asked for the current thread do.
     """
 
     __slots__ = (
-        *("hub", "lookups", "_entries", "_is_scheduled"),
+        *("hub", "lookups", "_entries", "_idle", "_is_scheduled"),
         *("_timers", "_numbers", "_cancelled", "_alarm", "_alarm_at"),
     )
 
     def __init__(self) -> None:
         self.hub: Any = hubs.get_hub()
         self.lookups = Semaphore(MOST_LOOKUPS)
+        self._idle: list[GreenThread] = []
         self._entries: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._is_scheduled = False
         self._timers: list[tuple[float, int, TimerHandle]] = []  # a heap
@@ -231,6 +308,30 @@ class _Loop:
         self._cancelled = 0
         self._alarm: Any = None
         self._alarm_at = math.inf
+
+    def keep(self, thread: GreenThread) -> bool:
+        """Keep a thread that has ended; return whether it is to wait for something to run."""
+        if len(self._idle) >= MOST_IDLE or getweakrefcount(thread):
+            return False
+        thread.gr_context = None
+        self._idle.append(thread)
+        return True
+
+    def drop(self, thread: GreenThread) -> None:
+        """Keep a thread no longer: it is about to end."""
+        with suppress(ValueError):
+            self._idle.remove(thread)
+
+    def take_idle(self) -> GreenThread | None:
+        """Return a thread that is as good as new, None if there is none."""
+        while self._idle:
+            thread = self._idle.pop()
+            is_unknown = getrefcount(thread) == _references and not getweakrefcount(thread)
+            if is_unknown and thread.parent is self.hub.greenlet:
+                thread.renew()
+                return thread
+            self.add(thread.throw)  # it ends
+        return None
 
     def add(self, function: Callable[..., object], *args: Any) -> None:
         """Call `function` in the next round."""
@@ -305,7 +406,28 @@ class _Loops(_threading.local):  # type: ignore[misc, name-defined]  # eventlet 
     loop: _Loop | None = None
 
 
+class _Probe:
+    """Stands in for a loop, to find out how many references a kept thread has by itself."""
+
+    def __init__(self) -> None:
+        self.idle: list[GreenThread] = []
+        thread = GreenThread(self, getcurrent())  # type: ignore[arg-type]
+        thread.give(self.idle.clear, (), {})
+        thread.switch()
+        self.idle.clear()
+        self.references = getrefcount(thread)
+        thread.throw()
+
+    def keep(self, thread: GreenThread) -> bool:
+        self.idle.append(thread)
+        return True
+
+    def drop(self, _thread: GreenThread) -> None:
+        """Do nothing: it is not kept any more."""
+
+
 _loops = _Loops()
+_references = _Probe().references
 
 
 def _loop() -> _Loop:
@@ -391,6 +513,79 @@ def wait_readable(sock: Any) -> None:
     hubs.trampoline(sock, read=True)
 
 
+def watch_readable(number: int, function: Callable[[int], object]) -> Any:
+    """Call `function(number)` from the hub whenever a file can be read, until `unwatch`.
+
+    Nothing is told to the system between two calls, and no green thread waits: that is what makes
+    it cheaper than `wait_readable`. `function` must not block; it must `unwatch` before the file is
+    closed, and may be called once more in the hub's current round after that.
+    """
+    return _watch(hubs.hub.READ, number, function)
+
+
+def watch_writable(number: int, function: Callable[[int], object]) -> Any:
+    """Call `function(number)` from the hub whenever a file can be written, until `unwatch`."""
+    return _watch(hubs.hub.WRITE, number, function)
+
+
+class ReadWait:
+    """Lets one green thread wait for a file to be readable, again and again.
+
+    `wait_readable` tells the system of the file each time, and takes it back; this does so once.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._watch: Any = None
+        self._waiting: greenlet | None = None
+
+    def wait(self) -> None:
+        """Let others run; return when the file can be read."""
+        if self._watch is None:
+            self._watch = watch_readable(self._number, self._wake)
+        self._waiting = getcurrent()
+        try:
+            switch_to_hub(self._waiting)
+        finally:
+            self._waiting = None
+
+    def close(self) -> None:
+        """Watch the file no more, and wake who waits; this comes before the file is closed."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            unwatch(watch)
+        if self._waiting is not None:
+            call_soon(self._wake_up, self._waiting)
+
+    def _wake_up(self, waiting: greenlet) -> None:
+        # Something else may have woken it meanwhile.
+        if self._waiting is not None and self._waiting is waiting:
+            self._waiting.switch()
+
+    def _wake(self, _number: int) -> None:
+        if self._waiting is None:
+            self.close()  # whoever should read does something else; `wait` watches again
+        else:
+            self._waiting.switch()
+
+
+def _watch(kind: str, number: int, function: Callable[[int], object]) -> Any:
+    hub = hubs.get_hub()
+    watch = hub.add(kind, number, function, _ignore_error, None)
+    # Else it would keep whoever asked for it, a finished green thread, in memory.
+    watch.greenlet = hub.greenlet
+    return watch
+
+
+def _ignore_error(_error: BaseException) -> None:
+    """Take what a hub throws at who watches a file whose number was given to another one."""
+
+
+def unwatch(watch: Any) -> None:
+    """Stop the calls that `watch_readable` or `watch_writable` began."""
+    hubs.get_hub().remove(watch)
+
+
 @contextmanager
 def on_signals(handlers: Mapping[int, Callable[[], object]]) -> Iterator[None]:
     """Call the handlers, each in a green thread of its own, when their signals arrive.
@@ -398,7 +593,7 @@ def on_signals(handlers: Mapping[int, Callable[[], object]]) -> Iterator[None]:
     A Python signal handler alone does not wake an idle hub; the wake-up file of the signal
     module does. Only the main thread can do this.
     """
-    receiver, sender = _socket.socketpair()
+    receiver, sender = native_socket.socketpair()
     receiver.setblocking(False)
     sender.setblocking(False)
     previous = {number: signal.signal(number, _ignore) for number in handlers}
@@ -454,7 +649,7 @@ class Bridge:
     """
 
     def __init__(self) -> None:
-        self._receiver, self._sender = _socket.socketpair()
+        self._receiver, self._sender = native_socket.socketpair()
         self._receiver.setblocking(False)
         self._calls: Any = _queue.SimpleQueue()
         self._thread = spawn(self._serve)
@@ -498,6 +693,25 @@ class Bridge:
                     spawn(function, *args)
 
 
+def watch_this_thread(
+    seconds: float, look: Callable[[FrameType | None], object]
+) -> Callable[[], object]:
+    """Call `look(frame)` every `seconds` with what this native thread is at; return the end of it.
+
+    It is called in a native thread beside the hub, also while the hub is kept from running. So it
+    must not log, nor wait for anything green.
+    """
+    ended = _threading.Event()
+    thread_id = _threading.get_ident()
+
+    def run() -> None:
+        while not ended.wait(seconds):
+            look(sys._current_frames().get(thread_id))
+
+    _threading.Thread(target=run, daemon=True, name="rpcnode-watch").start()
+    return ended.set  # type: ignore[no-any-return]  # eventlet is untyped
+
+
 MOST_LOOKUPS = 8  # of names at the same time, each in a native thread
 
 
@@ -511,9 +725,11 @@ def _make_lookups_green(module: Any) -> None:
 
 def _green_lookup(function: Callable[..., T]) -> Callable[..., T]:
     def look_up(host: Any, *args: Any, **kwargs: Any) -> T:
+        if _is_address(host) or not _has_hub():
+            return function(host, *args, **kwargs)  # takes no time, or nobody else's
         loop = _loop()
-        if _is_address(host) or getcurrent() is loop.hub.greenlet:
-            return function(host, *args, **kwargs)  # takes no time; or nobody may wait here
+        if getcurrent() is loop.hub.greenlet:
+            return function(host, *args, **kwargs)  # nobody may wait here
         with loop.lookups:
             outcome = run_in_native_thread(functools.partial(function, host, *args, **kwargs))
             outcome.wait()
@@ -522,14 +738,22 @@ def _green_lookup(function: Callable[..., T]) -> Callable[..., T]:
     return look_up
 
 
+def _has_hub() -> bool:
+    """Return whether other green threads may be in this native thread.
+
+    To ask eventlet for its hub would make one, which a short-lived thread leaves behind.
+    """
+    return getattr(hubs._threadlocal, "hub", None) is not None
+
+
 def _is_address(host: Any) -> bool:
     """Return whether the resolver need not ask anybody."""
     if not isinstance(host, str):
         return not host  # None and "" stand for this machine
     text = host.partition("%")[0]  # an IPv6 address may name its interface
-    for family in (_socket.AF_INET, _socket.AF_INET6):
+    for family in (native_socket.AF_INET, native_socket.AF_INET6):
         with suppress(OSError, ValueError):
-            _socket.inet_pton(family, text)
+            native_socket.inet_pton(family, text)
             return True
     return False
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rpcnode.sizes import parse_size
+
 _URI = re.compile(r"[A-Za-z][\w.+-]*://")
 
 
@@ -62,6 +64,14 @@ def _is_mapping_of_mappings(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(each, Mapping) for each in value.values())
 
 
+def _is_mapping_of_texts(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_text, [*value, *value.values()]))
+
+
+def _is_cors(value: Any) -> bool:
+    return isinstance(value, (bool, Mapping)) or _is_text(value) or _is_texts(value)
+
+
 FLAG = Check("true or false", lambda value: isinstance(value, bool))
 COUNT = Check("a whole number of at least 1", _is_count)
 WHOLE = Check("a whole number of at least 0", _is_whole)
@@ -74,6 +84,9 @@ TEXTS = Check("a list of at least one text", _is_texts)
 URI = Check("a URI such as amqp://user:password@host:5672/vhost", _is_uri)
 MAPPING = Check("a mapping", lambda value: isinstance(value, Mapping))
 MAPPINGS = Check("a mapping of names to mappings", _is_mapping_of_mappings)
+TEXTS_BY_NAME = Check("a mapping of texts to texts", _is_mapping_of_texts)
+SIZE = Check("a size such as 64 KiB or 10 MB", lambda value: parse_size(value) is not None)
+CORS = Check("true, false, origins, or a mapping of options", _is_cors)
 SSL = Check(
     "true, false or a mapping of SSL options",
     lambda value: isinstance(value, (bool, Mapping)),
@@ -104,6 +117,13 @@ KEYS = (
         None,
         TEXT.or_null(),
         "PLAIN, AMQPLAIN or EXTERNAL; `null` lets choose.",
+    ),
+    Key(
+        "AMQP_FAST_PATH",
+        True,
+        FLAG,
+        "Encode and decode messages by rpcnode's own code; `false` leaves it to py-amqp.",
+        (None,),
     ),
     Key(
         "TRANSPORT_OPTIONS",
@@ -209,4 +229,55 @@ KEYS = (
         "Seconds that the clocks of two hosts may differ; `null` ignores the caller's clock.",
     ),
     Key("DEAD_MAX_LENGTH", 100_000, COUNT, "How many messages a dead queue takes."),
+    Key(
+        "WEB_SERVER_ADDRESS",
+        "0.0.0.0:8000",
+        TEXT.or_null(),
+        "Where HTTP is listened for: `host:port`, `:port`, `[ipv6]:port`; `null` opens no port.",
+    ),
+    Key(
+        "WEB_SSL",
+        None,
+        MAPPING.or_null(),
+        "Speak HTTPS: `certfile`, `keyfile`, and `ca_certs` to demand certificates of clients.",
+    ),
+    Key("HTTP_TIMEOUT", 30, SECONDS.or_null(), "Seconds that an HTTP request may take."),
+    Key(
+        "HTTP_QUEUE_LIMIT",
+        1000,
+        WHOLE,
+        "How many HTTP requests wait for a free worker; more are answered with 503.",
+    ),
+    Key("MAX_STREAMS", 1000, COUNT, "How many HTTP answers a service streams at once."),
+    Key("HTTP_MAX_BODY", "10 MiB", SIZE, "The largest body of an HTTP request."),
+    Key("HTTP_MAX_HEAD", "64 KiB", SIZE, "The largest head of an HTTP request."),
+    Key("HTTP_HEADER_TIMEOUT", 10, SECONDS, "Seconds that the head of a request may take."),
+    Key("HTTP_BODY_TIMEOUT", 30, SECONDS, "Seconds in which a part of a body must arrive."),
+    Key(
+        "HTTP_BODY_RATE",
+        500,
+        WHOLE,
+        "Bytes per second that must arrive of a body in that time; 0 where one byte is enough.",
+    ),
+    Key(
+        "HTTP_WRITE_TIMEOUT", 30, SECONDS, "Seconds in which a client must take some of an answer."
+    ),
+    Key("HTTP_KEEP_ALIVE", 75, SECONDS, "Seconds that an idle connection stays open."),
+    Key("HTTP_MAX_CONNECTIONS", 10_000, COUNT, "How many connections are open at once."),
+    Key(
+        "HTTP_CONTEXT_HEADERS",
+        {},
+        TEXTS_BY_NAME,
+        "Headers of HTTP requests that become context data: names to keys.",
+        (None,),
+    ),
+    Key(
+        "HTTP_CORS",
+        None,
+        CORS.or_null(),
+        "Which pages of other origins may ask: `true` for all, origins, or options.",
+    ),
+    Key("HTTP_GZIP", False, FLAG, "Compress answers over HTTP for clients that can read it."),
+    Key("HTTP_HEALTH", True, FLAG, "Answer `/-/live` and `/-/ready` where there is HTTP."),
+    Key("HTTP_ACCESS_LOG", True, FLAG, "Log each HTTP answer, at level info, as `rpcnode.access`."),
 )

@@ -1,7 +1,6 @@
 """The container: hosts one service, runs its workers, starts and stops its extensions."""
 
 import logging
-import pydoc
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from threading import get_native_id
@@ -20,6 +19,7 @@ from rpcnode.extensions.base import (
     iter_extensions,
 )
 from rpcnode.lanes import Lane
+from rpcnode.locating import locate
 from rpcnode.masking import describe
 from rpcnode.observers import Observers
 from rpcnode.resources import Resources
@@ -52,6 +52,7 @@ class ServiceContainer:
         self.default_lane = Lane(self.service_name, self.max_workers)
         self.lanes = [self.default_lane]
         self.observers = Observers()
+        self.health_checks: list[Callable[[], list[str]]] = []  # each returns what is wrong
         self.resources = Resources()
         self.started = False
         self.native_thread: int | None = None  # where it was started, and everything of it runs
@@ -157,6 +158,15 @@ class ServiceContainer:
         self._died.wait()
         self._died.result()
 
+    def problems(self) -> list[str]:
+        """Return what keeps this from working, in words; nothing when it is ready."""
+        if self.is_stopping:
+            return [f"{self.service_name} is stopping"]
+        if not self.ready.is_set():
+            return [f"{self.service_name} is starting"]
+        found = [problem for check in self.health_checks for problem in check()]
+        return [f"{self.service_name}: {problem}" for problem in found]
+
     def spawn_worker(  # Nameko's signature, and what is new by keyword
         self,
         entrypoint: Entrypoint,
@@ -175,7 +185,7 @@ class ServiceContainer:
         Raises ContainerBeingKilled when the container takes no new work.
         """
         worker_ctx = self._new_context(
-            entrypoint, args, kwargs, context_data, deadline=deadline, message=message
+            entrypoint, args, kwargs, context_data, deadline, message, None
         )
         entrypoint.lane.spawn(Worker(worker_ctx, handle_result).run)
         return worker_ctx
@@ -190,10 +200,11 @@ class ServiceContainer:
         *,
         deadline: float | None = None,
         message: Any = None,
+        origin: Any = None,
     ) -> WorkerContext:
-        """Do the same in the current green thread, for what a lane runs."""
+        """Do the same in the current green thread, for what a lane runs; `origin` is kept."""
         worker_ctx = self._new_context(
-            entrypoint, args, kwargs, context_data, deadline=deadline, message=message
+            entrypoint, args, kwargs, context_data, deadline, message, origin
         )
         Worker(worker_ctx, handle_result).run()
         return worker_ctx
@@ -213,11 +224,31 @@ class ServiceContainer:
         thread.link(self._managed.pop)
         return thread
 
-    def _new_context(self, *facts: Any, **options: Any) -> WorkerContext:
+    def _new_context(  # no options by name: passing them on takes as long as all the rest
+        self,
+        entrypoint: Entrypoint,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        data: Mapping[str, Any] | None,
+        deadline: float | None,
+        message: Any,
+        origin: Any,
+    ) -> WorkerContext:
         if self._is_being_killed:
             raise ContainerBeingKilled(f"{self!r} is being killed")
-        # `new_call_id` is looked up each time: tests replace it to get ids that they know.
-        return WorkerContext(self, None, *facts, unique_id=new_call_id(), **options)
+        return WorkerContext(
+            self,
+            None,
+            entrypoint,
+            args,
+            kwargs,
+            data,
+            deadline=deadline,
+            message=message,
+            origin=origin,
+            # It is looked up each time: tests replace it to get ids that they know.
+            unique_id=new_call_id(),
+        )
 
     def _supervise(self, fn: Callable[[], object], identifier: str) -> None:
         try:
@@ -279,7 +310,8 @@ class ServiceContainer:
     def _stop_everything(self) -> None:
         logger.debug("stopping %r", self)
         shutdown = Shutdown(self.config["SHUTDOWN_TIMEOUT"])
-        shutdown.begin(self._set_up_of(self.entrypoints))
+        entrypoints = self._set_up_of(self.entrypoints)
+        shutdown.begin(entrypoints, self._set_up_of([*self.subextensions, *self.dependencies]))
         shutdown.end_lanes(self.lanes)
         shutdown.finish()
         # These go last and in reverse: workers that still ran needed them.
@@ -322,7 +354,7 @@ def get_container_cls(config: Config | Mapping[str, Any] | None) -> type[Service
     path = as_config(config)["SERVICE_CONTAINER_CLS"]
     if path is None:
         return ServiceContainer
-    container_cls = pydoc.locate(path)
+    container_cls = locate(path)
     if not isinstance(container_cls, type):
         raise ConfigurationError(f"SERVICE_CONTAINER_CLS: there is no class {path!r}")
     return container_cls

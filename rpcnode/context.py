@@ -1,9 +1,9 @@
 """The worker context, and how it travels in headers."""
 
+import functools
 import itertools
 import logging
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -32,6 +32,7 @@ class WorkerContext:
       None when somebody does in any case.
     - `message`: what came from the broker (`id headers redelivered exchange routing_key queue
       published`), None when this worker was not fired by a message.
+    - `origin`: what the entrypoint keeps about whoever waits for the outcome; its own affair.
     - `encoded_result`: the result as the entrypoint sends it, there when it is handled.
     - `after_complete`: what is called once the outcome is a success and every
       dependency has completed; an error there becomes the worker's error.
@@ -48,6 +49,7 @@ class WorkerContext:
         *,
         deadline: float | None = None,
         message: Any = None,
+        origin: Any = None,
         unique_id: str | None = None,
     ) -> None:
         self.container = container
@@ -58,6 +60,7 @@ class WorkerContext:
         self.kwargs = kwargs if kwargs is not None else {}
         self.deadline = deadline
         self.message = message
+        self.origin = origin
         self.encoded_result: Any = None
         self.after_complete: list[Callable[[], object]] = []
         unique_id = unique_id or new_call_id()
@@ -107,7 +110,7 @@ class _CallIds:
         os.register_at_fork(after_in_child=self._restart)
 
     def _restart(self) -> None:
-        self.next: Callable[[], str] = _count(secrets.token_hex(8)).__next__
+        self.next: Callable[[], str] = _count(os.urandom(8).hex()).__next__
 
 
 def _count(prefix: str) -> Iterator[str]:
@@ -132,19 +135,28 @@ def context_from_headers(headers: Mapping[str, Any], prefix: str) -> dict[str, A
 
     Foreign headers are left out, and so is a call id stack that is not a list of texts.
     """
-    own = f"{prefix}."
     data: dict[str, Any] = {}
     for name, value in headers.items():
-        if not isinstance(name, str):
-            continue  # its bytes are no text
-        if name.startswith(own):
-            data[name[len(own) :]] = value
-        elif name.startswith(_KNOWN_PREFIXES):
-            data.setdefault(name.partition(".")[2], value)
+        key, is_own = _context_key(name, prefix)
+        if is_own:
+            data[key] = value
+        elif key is not None:
+            data.setdefault(key, value)
     if CALL_ID_STACK in data and not _is_call_id_stack(data[CALL_ID_STACK]):
         logger.debug("ignoring a call id stack that is not a list of texts")
         del data[CALL_ID_STACK]
     return data
+
+
+@functools.lru_cache(maxsize=1024)  # there are few names, and each message has the same
+def _context_key(name: Any, prefix: str) -> tuple[Any, bool]:
+    """Return the key of a header in the context data, None for none; and whether it is our own."""
+    if not isinstance(name, str):
+        return None, False  # its bytes are no text
+    own = f"{prefix}."
+    if name.startswith(own):
+        return name[len(own) :], True
+    return (name.partition(".")[2] if name.startswith(_KNOWN_PREFIXES) else None), False
 
 
 def _is_call_id_stack(value: object) -> bool:

@@ -84,7 +84,7 @@ class ServiceProxy:
 
     def __getattr__(self, name: str) -> "MethodProxy":
         _refuse_private(self, name)
-        return self[name]
+        return MethodProxy(self._caller, self._service_name, name, self._options)
 
     def __getitem__(self, name: str) -> "MethodProxy":
         return MethodProxy(self._caller, self._service_name, name, self._options)

@@ -20,6 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from rpcnode.containers import ServiceContainer
     from rpcnode.runners import ServiceRunner
+    from rpcnode.testing.http import HttpClient
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 @pytest.fixture
 def container_factory(
-    _rpcnode_cleanup: ExitStack,
+    _rpcnode_cleanup: ExitStack, _rpcnode_hosts: list[Any]
 ) -> Callable[..., "ServiceContainer"]:
     """Return a function that makes containers: `container_factory(service_cls, config)`.
 
@@ -72,6 +73,7 @@ def container_factory(
     def make(service_cls: type, config: Mapping[str, Any] | None = None) -> "ServiceContainer":
         container = get_container_cls(config)(service_cls, config)
         container.resources = CheckedResources(container.config, _failure)
+        _rpcnode_hosts.append(container)
         _rpcnode_cleanup.callback(_quietly, container.kill)
         return container
 
@@ -79,7 +81,9 @@ def container_factory(
 
 
 @pytest.fixture
-def runner_factory(_rpcnode_cleanup: ExitStack) -> Callable[..., "ServiceRunner"]:
+def runner_factory(
+    _rpcnode_cleanup: ExitStack, _rpcnode_hosts: list[Any]
+) -> Callable[..., "ServiceRunner"]:
     """Return a function that makes runners: `runner_factory(config, *services)`.
 
     The configuration may be left out. The test starts them, which fails as it does for
@@ -93,6 +97,7 @@ def runner_factory(_rpcnode_cleanup: ExitStack) -> Callable[..., "ServiceRunner"
         config, services = (None, [first, *others]) if isinstance(first, type) else (first, others)
         runner = ServiceRunner(config)
         runner.resources = CheckedResources(runner.config, _failure)
+        _rpcnode_hosts.append(runner)
         for service_cls in services:
             runner.add_service(service_cls)
         _rpcnode_cleanup.callback(_quietly, runner.kill)
@@ -167,6 +172,37 @@ def empty_config() -> dict[str, Any]:
 
 
 @pytest.fixture
+def web_config(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return a configuration for services with HTTP: no port, or that of `web_config_port`.
+
+    It opens a port, on the loopback interface, only in tests that have `web_config_port`.
+    """
+    if "web_config_port" not in request.fixturenames:
+        return {"WEB_SERVER_ADDRESS": None}
+    port: int = request.getfixturevalue("web_config_port")
+    return {"WEB_SERVER_ADDRESS": f"127.0.0.1:{port}"}
+
+
+@pytest.fixture
+def web_config_port() -> int:
+    """Return a port that nobody listened on a moment ago."""
+    from rpcnode.testing.utils import find_free_port
+
+    return find_free_port()
+
+
+@pytest.fixture
+def web_session(_rpcnode_hosts: list[Any]) -> "HttpClient":
+    """Return a client of the services that `container_factory` or `runner_factory` made.
+
+    It needs no port.
+    """
+    from rpcnode.testing.http import HttpClient
+
+    return HttpClient(_rpcnode_hosts)
+
+
+@pytest.fixture
 def predictable_call_ids() -> Iterator[Any]:
     """Let calls have the unique ids "0", "1", ...; return the mock that gives them."""
     from rpcnode.testing.mocks import counted_call_ids
@@ -181,6 +217,12 @@ def _rpcnode_cleanup() -> Iterator[ExitStack]:
     # fixtures in the test's signature, and so ends before it.
     with ExitStack() as stack:
         yield stack
+
+
+@pytest.fixture
+def _rpcnode_hosts() -> list[Any]:
+    # The containers and runners of a test, for whoever looks for them later.
+    return []
 
 
 def _failure(text: str) -> BaseException:

@@ -1,7 +1,7 @@
 """How extensions are ended: each of them, whatever the others do, and within a time."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -19,9 +19,13 @@ class Shutdown:
         self._deadline = monotonic() + timeout
         self._stops: dict[GreenThread, Any] = {}
 
-    def begin(self, extensions: Iterable[Any]) -> None:
-        """Begin to stop `extensions`, all at once; wait for them at most until the deadline."""
+    def begin(self, extensions: Iterable[Any], others: Iterable[Any] = ()) -> None:
+        """Begin to stop `extensions`, and to retire `others`, all at once.
+
+        Waits for them at most until the deadline.
+        """
         self._stops = {spawn(_stop, extension): extension for extension in extensions}
+        self._stops.update({spawn(_retire, extension): extension for extension in others})
         wait_for(self._stops, self._deadline)
 
     def finish(self) -> None:
@@ -51,8 +55,16 @@ class Shutdown:
 
 
 def _stop(extension: Any) -> None:
+    _ended(extension, extension.stop)
+
+
+def _retire(extension: Any) -> None:
+    _ended(extension, extension.retire)
+
+
+def _ended(extension: Any, end: Callable[[], object]) -> None:
     try:
-        extension.stop()
+        end()
     except GreenletExit:
         raise
     except BaseException:  # the others must be stopped as well

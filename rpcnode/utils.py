@@ -1,12 +1,12 @@
 """Small things that Nameko's users import from here."""
 
-import pydoc
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from rpcnode.config import mask_uri as sanitize_url
 from rpcnode.extensions.base import Entrypoint
+from rpcnode.locating import locate
 
 __all__ = ["REDACTED", "get_redacted_args", "import_from_path", "sanitize_url"]
 
@@ -41,7 +41,7 @@ def import_from_path(path: str | None) -> Any:
     """Return the object at a dotted path, None for None; ImportError when there is none."""
     if path is None:
         return None
-    found = pydoc.locate(path)
+    found = locate(path)
     if found is None:
         raise ImportError(f"there is nothing at {path!r}")
     return found

@@ -113,7 +113,11 @@ class Worker:
     def _call(self) -> Any:
         method = getattr(self._ctx.service, self._ctx.entrypoint.method_name)
         result = method(*self._ctx.args, **self._ctx.kwargs)
-        return list(result) if inspect.isgenerator(result) else result
+        if not inspect.isgenerator(result):
+            return result
+        # Without somebody who takes item by item, a test for example, they are collected, too.
+        is_collected = self._ctx.entrypoint.collects_items or self._ctx.origin is None
+        return list(result) if is_collected else result
 
     def _complete(self, outcome: Outcome) -> Outcome:
         for provider in reversed(self._ready):
@@ -163,8 +167,7 @@ class Worker:
                 logger.error("%r failed in worker_teardown", provider, exc_info=True)
 
     def _log_failure(self) -> None:
-        expected = self._ctx.entrypoint.expected_exceptions
-        level = logging.WARNING if isinstance(sys.exception(), expected) else logging.ERROR
+        level = self._ctx.entrypoint.failure_level(_exc_info()[1])
         logger.log(level, "worker %s failed", self._ctx.call_id, exc_info=True)
 
 

@@ -9,6 +9,7 @@ import pytest
 import pytest_timeout
 
 from tests.external_server import ExternalServer
+from tests.faults.proxy import Proxy
 from tests.management_api import ManagementApi
 from tests.rabbitmq_server import RabbitServer, with_vhost
 
@@ -53,6 +54,13 @@ def vhost_uri(rabbit_uri: str, management_api: ManagementApi) -> Iterator[str]:
     management_api.create_vhost(name)
     yield with_vhost(rabbit_uri, name)
     management_api.delete_vhost(name)
+
+
+@pytest.fixture
+def proxy(vhost_uri: str) -> Iterator[Proxy]:
+    """A proxy before that virtual host, that can do what networks do."""
+    with Proxy(vhost_uri) as proxy:
+        yield proxy
 
 
 @pytest.hookimpl

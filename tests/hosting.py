@@ -14,6 +14,7 @@ from rpcnode.extensions.connection import Messaging
 from rpcnode.messaging import Publisher
 from rpcnode.rpc import ClusterRpc
 from rpcnode.runners import run_services
+from tests.fast_path import FAST_PATH
 
 
 class Caller:
@@ -76,7 +77,7 @@ def take(services, queue):
 @contextmanager
 def hosted(config, *services) -> Iterator[Hosted]:
     """Host services, and a caller beside them."""
-    with run_services(config, Caller, *services) as runner:
+    with run_services({"AMQP_FAST_PATH": FAST_PATH, **config}, Caller, *services) as runner:
         yield Hosted(runner)
 
 

@@ -119,6 +119,11 @@ class RabbitServer:
         return self._server.pid
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not halted since."""
+        return self._server is not None
+
+    @property
     def pids(self) -> list[int]:
         """The ids of the server's and the port mapper's processes, as long as they run."""
         return [child.pid for child in (self._server, self._epmd) if child is not None]

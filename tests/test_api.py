@@ -30,7 +30,8 @@ COMPLETE = {
 NAMES_ONLY_DESCRIBED = {"rpcnode.constants"}  # the page has a sentence for all of them
 NOT_PUBLIC = {"registry"}  # of remote exceptions; use `deserialize_to_instance`
 TWO_THINGS = {"wait_for_call"}  # Nameko has two functions of that name
-TWO_PATHS = {"EventHandlerConfigurationError"}  # Nameko has it among the events
+# Nameko has it among the events, and the HTTP entrypoint elsewhere.
+TWO_PATHS = {"EventHandlerConfigurationError", "HttpRequestHandler", "http"}
 
 
 def listed():

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from rpcnode.concurrency import (
     Timeout,
     call_later,
     call_soon,
+    getcurrent,
     kill,
     run_in_native_thread,
     sleep,
@@ -450,3 +452,119 @@ def test_name_that_is_not_known_is_an_error_and_addresses_ask_nobody(monkeypatch
     monkeypatch.setattr(concurrency, "run_in_native_thread", None)
     for address in ("127.0.0.1", "::1", "fe80::1%lo", None):
         assert green_socket.getaddrinfo(address, 80)
+
+
+def spawn_some(function, times=5, at_once=3):
+    """Run a function in green threads, some at once, again and again."""
+    for _ in range(times):
+        for _ in range(at_once):
+            spawn(function)
+        settle()
+
+
+def test_green_threads_that_nobody_knows_are_used_again():
+    seen = []
+
+    spawn_some(lambda: seen.append(id(getcurrent())))
+
+    assert len(seen) == 15
+    assert len(set(seen)) == 3
+
+
+def test_green_thread_that_is_used_again_has_a_context_of_its_own():
+    variable = contextvars.ContextVar("variable", default="unset")
+    seen = []
+
+    def look():
+        seen.append(variable.get())
+        variable.set("left behind")
+
+    spawn_some(look)
+
+    assert seen == ["unset"] * 15
+
+
+def test_thread_locals_of_one_green_thread_are_not_seen_by_another():
+    program = """
+from rpcnode.concurrency import monkey_patch, sleep, spawn
+monkey_patch()
+import threading
+local, seen = threading.local(), []
+
+def look():
+    seen.append(getattr(local, "value", "unset"))
+    local.value = "left behind"
+
+for _ in range(20):
+    spawn(look)
+    spawn(look)
+    sleep(0)
+    sleep(0)
+assert seen == ["unset"] * 40, seen
+"""
+
+    result = python(program)
+
+    assert (result.stderr, result.returncode) == ("", 0)
+
+
+def test_what_is_noted_on_a_green_thread_is_not_seen_by_another():
+    seen = []
+
+    def look():
+        seen.append(getattr(getcurrent(), "note", "unset"))
+        getcurrent().note = "left behind"
+
+    spawn_some(look)
+
+    assert seen == ["unset"] * 15
+
+
+def test_green_thread_that_somebody_has_stays_what_it_was():
+    threads = [spawn(str, number) for number in range(3)]
+    settle()
+    by_thread = {thread: number for number, thread in enumerate(threads)}
+    spawn_some(settle)
+
+    assert all(thread.dead for thread in threads)
+    assert [thread.wait() for thread in by_thread] == ["0", "1", "2"]
+    kill(threads[0])
+    assert spawn(str, 3).wait() == "3"
+
+
+@pytest.mark.parametrize("is_used_again", [False, True])
+def test_green_thread_can_be_killed_before_it_begins(is_used_again):
+    ran, ended = [], []
+    spawn_some(settle, times=int(is_used_again), at_once=1)
+
+    thread = spawn(ran.append, 1)
+    thread.link(ended.append)
+    kill(thread)
+    settle()
+
+    assert thread.dead
+    assert ended == [thread]
+    with pytest.raises(GreenletExit):
+        thread.wait()
+    assert ran == []
+    spawn_some(lambda: ran.append(2), times=1)
+    assert ran == [2, 2, 2]
+
+
+def test_green_threads_that_end_hold_nothing():
+    class Thing:
+        pass
+
+    variable = contextvars.ContextVar("variable")
+
+    def begin():
+        thing = Thing()
+        variable.set(thing)
+        spawn(id, thing)
+        return weakref.ref(thing)
+
+    gone = contextvars.copy_context().run(begin)
+    settle()
+    gc.collect()
+
+    assert gone() is None

@@ -363,6 +363,61 @@ def test_dependencies_stay_until_the_last_worker_has_ended():
     assert worker.log.index("worker ended") < worker.log.index(("stop", "dep"))
 
 
+def test_extensions_retire_while_workers_still_begin():
+    worker, log = Worker(), []
+    container = make_container(worker.service_cls, MAX_WORKERS=1)
+    (provider,) = container.dependencies
+
+    def retire():
+        ended = Event()
+        container.default_lane.submit(ended.set, lambda: log.append("dropped"))
+        worker.end.set()
+        log.append(ended.wait(5))
+
+    provider.retire = retire
+    container.start()
+    worker.start_in(container)
+
+    container.stop()
+
+    assert log == [True]
+    assert worker.log.index("worker ended") < worker.log.index(("stop", "dep"))
+
+
+def test_extension_that_fails_to_retire_keeps_no_other_from_stopping(caplog):
+    log = []
+    container = make_container(logged_service(log))
+
+    def retire():
+        raise LookupError("retiring")
+
+    container.dependencies[0].retire = retire
+    container.start()
+
+    container.stop()
+
+    assert labels(log, "stop") == ALL[::-1]
+    assert "LookupError: retiring" in caplog.text
+
+
+def test_container_tells_what_keeps_it_from_working():
+    container = make_container()
+    told = [container.problems()]
+    container.start()
+    told.append(container.problems())
+    container.health_checks.append(lambda: ["the disk is full"])
+    told.append(container.problems())
+
+    container.stop()
+
+    assert [*told, container.problems()] == [
+        ["service is starting"],
+        [],
+        ["service: the disk is full"],
+        ["service is stopping"],
+    ]
+
+
 def test_worker_that_takes_too_long_is_killed(caplog):
     worker = Worker()
     container = make_container(worker.service_cls, SHUTDOWN_TIMEOUT=0.02)

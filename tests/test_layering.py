@@ -17,12 +17,15 @@ LEVELS = {
     "rpcnode": 0,
     "rpcnode.concurrency": 0,
     "rpcnode.exceptions": 0,
+    "rpcnode.locating": 0,
     "rpcnode.masking": 0,
+    "rpcnode.sizes": 0,
     "rpcnode.amqp.*": 1,
     "rpcnode.config": 1,
     "rpcnode.config_keys": 1,
     "rpcnode.context": 1,
     "rpcnode.httpd.*": 1,
+    "rpcnode.hubwatch": 1,
     "rpcnode.lanes": 1,
     "rpcnode.observers": 1,
     "rpcnode.resources": 1,
@@ -45,6 +48,7 @@ LEVELS = {
     "rpcnode.extensions.messaging": 4,
     "rpcnode.extensions.publishing": 4,
     "rpcnode.extensions.timer": 4,
+    "rpcnode.extensions.web.*": 4,
     "rpcnode.extensions.events": 5,
     "rpcnode.extensions.replies": 5,
     "rpcnode.extensions.rpc": 5,
@@ -56,6 +60,7 @@ LEVELS = {
     "rpcnode.standalone.*": 6,
     "rpcnode.testing.*": 6,
     "rpcnode.pytest_plugin": 6,
+    "rpcnode.wsgi": 6,
     "rpcnode.__main__": 7,
     "rpcnode.cli.*": 7,
 }
@@ -91,7 +96,13 @@ AMQP_USERS = (
     "rpcnode.serialization",
     "rpcnode.standalone.*",
 )
-WERKZEUG_USERS = ("rpcnode.httpd.*", "rpcnode.extensions.http", "rpcnode.extensions.websocket")
+WERKZEUG_USERS = (
+    "rpcnode.httpd.*",
+    "rpcnode.extensions.http",
+    "rpcnode.extensions.web.*",
+    "rpcnode.extensions.websocket",
+    "rpcnode.testing.http",
+)
 IMPORTERS_OF = {
     "amqp": AMQP_USERS,
     "eventlet": ("rpcnode.concurrency",),

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 ANSWER_TIMEOUT = 10.0  # seconds for the broker's answer to a goodbye
 ACK_DELAY = 0.05  # seconds that an ack waits for others to go with it
 MOST_TOGETHER = 100  # acks that wait
+LARGEST_TOGETHER = 65_536  # bytes of a body that its ack may keep in memory, here and there
 _tags = itertools.count(1)  # consumer tags must differ within a channel only; this is for logs
 
 
@@ -152,7 +153,7 @@ class Attachment:
         if not self._acked:
             call_later(ACK_DELAY, self._ack_together)
         self._acked.append(delivery)
-        if len(self._acked) == MOST_TOGETHER:
+        if len(self._acked) == MOST_TOGETHER or len(delivery.body) > LARGEST_TOGETHER:
             self._ack_together()
 
     def _ack_together(self) -> None:

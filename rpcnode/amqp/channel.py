@@ -10,7 +10,8 @@ from amqp import spec
 from amqp.exceptions import RecoverableConnectionError, error_for_code
 from kombu.transport import pyamqp
 
-from rpcnode.amqp import codec
+from rpcnode.amqp.content import Content
+from rpcnode.amqp.message import Outgoing
 from rpcnode.concurrency import Event, getcurrent
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Channel(pyamqp.Channel):  # type: ignore[misc]  # kombu is untyped
     def __init__(self, connection: Any, channel_id: Any = None, **options: Any) -> None:
         options["auto_decode"] = False
         self._awaited: dict[Any, deque[Event[Any]]] = {}
+        self._codec = connection.codec
         super().__init__(connection, channel_id, **options)
 
     def wait(
@@ -81,28 +83,35 @@ class Channel(pyamqp.Channel):  # type: ignore[misc]  # kombu is untyped
     def dispatch_method(self, method: Any, payload: bytes, content: Any) -> None:
         """Hand a method of the broker over; the reader calls this."""
         if method == spec.Basic.Deliver:
-            self._deliver(payload, content)
+            content.delivery_info = self._codec.read_deliver(payload)
+            self.deliver(content)
         elif method == spec.Basic.Ack:
-            self._on_basic_ack(*codec.read_ack(payload))
+            self._on_basic_ack(*self._codec.read_ack(payload))
         elif not self.is_closing or method in self._ALLOWED_METHODS_WHEN_CLOSING:
             super().dispatch_method(method, payload, content)
 
-    def _deliver(self, payload: bytes, message: Any) -> None:
+    def deliver(self, content: Content) -> None:
+        """Hand a delivery to its consumer; the reader calls this."""
         if self.is_closing:
             return  # the broker takes everything back
-        tag, info = codec.read_deliver(payload)
-        callback = self.callbacks.get(tag)
+        info = content.delivery_info
+        callback = self.callbacks.get(info["consumer_tag"])
         if callback is None:
-            logger.debug("a delivery for consumer %s, which is gone, goes back", tag)
+            logger.debug(
+                "a delivery for consumer %s, which is gone, goes back", info["consumer_tag"]
+            )
             self.basic_reject(info["delivery_tag"], True)
             return
-        message.channel = self
-        message.delivery_info = info
-        callback(message)
+        content.channel = self
+        callback(content)
+
+    def publish(self, message: Outgoing) -> None:
+        """Append a message to what is sent next; see `rpcnode.amqp.codec.write_publish`."""
+        self._codec.write_publish(self, message)
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Say that a delivery, or all up to it, is dealt with."""
-        codec.write_ack(self, delivery_tag, multiple)
+        self._codec.write_ack(self, delivery_tag, multiple)
 
     def close(self, *_args: Any) -> None:
         """Close, and wait until the broker has done so."""
@@ -128,6 +137,7 @@ class Channel(pyamqp.Channel):  # type: ignore[misc]  # kombu is untyped
     def _on_close(self, code: int, text: str, class_id: int, method_id: int) -> None:
         # py-amqp would open the channel anew here, inside the reader, without its consumers.
         self.send_method(spec.Channel.CloseOk)
+        self.connection.closed_by_broker.add(self.channel_id)
         if self.is_closing:
             return  # our own Close has crossed this one, and will be answered
         error = error_for_code(code, text, (class_id, method_id), amqp.ChannelError)
@@ -149,3 +159,19 @@ class Channel(pyamqp.Channel):  # type: ignore[misc]  # kombu is untyped
         self._remove_tag(consumer_tag)
         if self.on_cancelled is not None:
             self.on_cancelled(consumer_tag)
+
+
+class _Gone:
+    """Takes what still comes on a channel that the broker has closed.
+
+    RabbitMQ's Close overtakes deliveries that it has in its buffers.
+    """
+
+    def dispatch_method(self, *_method: Any) -> None:
+        """Drop it."""
+
+    def deliver(self, _content: Content) -> None:
+        """Drop it: the broker gives it to somebody else."""
+
+
+GONE = _Gone()

@@ -1,61 +1,79 @@
-"""The hot AMQP methods: publish, ack and deliver.
+"""The hot AMQP methods by hand: publish and ack are encoded, deliver is decoded.
 
-This is the one place where they are encoded and decoded. py-amqp's `basic_publish` would read
-from the socket in the publisher's green thread, and its encoder takes three times as long.
+py-amqp's `basic_publish` would read from the socket in the publisher's green thread, and its
+code takes five times as long to publish and twice as long to deliver: `benchmarks.micro.codec`
+measures both. `rpcnode.amqp.stock` has the same functions in py-amqp's way; everything else is
+py-amqp's in any case.
 """
 
 from struct import Struct
 from struct import error as StructError
 from typing import Any
 
-import amqp
 from amqp import spec
-from amqp.exceptions import FrameSyntaxError, RecoverableConnectionError
-from amqp.serialization import dumps
+from amqp.exceptions import RecoverableConnectionError
 
+from rpcnode.amqp.content import Content, make_content
 from rpcnode.amqp.message import Outgoing
-from rpcnode.amqp.properties import encode_properties
-from rpcnode.exceptions import PublishRejected, RpcNodeError, UnserializableHeader
+from rpcnode.amqp.properties import decode_properties, encode_properties
+from rpcnode.amqp.tables import MOST_REMEMBERED
+from rpcnode.amqp.unencodable import ENCODING_ERRORS, check_size, encoding_error
 
 METHOD_FRAME, HEADER_FRAME, BODY_FRAME = 1, 2, 3
 FRAME_END = 0xCE
 FRAME_OVERHEAD = 8  # bytes of a frame beside its payload
-LONGEST_EXPIRATION = 315_360_000_000  # ms, ten years; RabbitMQ closes the channel for more
-ENCODING_ERRORS = (
-    *(FrameSyntaxError, StructError, ValueError, TypeError, ArithmeticError),
-    RecursionError,  # of what is nested too deep
-)
-_PROPERTY_TYPES = dict(amqp.Message.PROPERTIES)
 _FRAME_END = bytes([FRAME_END])
-# Each begins with the end of the frame before, but for the first one of a message.
 _pack_method_head = Struct(">BHIHH").pack
-_pack_header_head = Struct(">BBHIHHQ").pack
-_pack_body_head = Struct(">BBHI").pack
+_pack_header_head = Struct(">BHIIQ").pack
+_pack_body_head = Struct(">BBHI").pack  # begins with the end of the frame before
 _pack_ack = Struct(">BHIHHQBB").pack  # frame head, method, delivery tag, bits, frame end
 _tag_and_bits = Struct(">QB").unpack_from
+# The end of the frame before, kind and channel are one number: one comparison checks them all.
+_header_head = Struct(">IIIQ").unpack_from
+_body_head = Struct(">II").unpack_from
+_HEADER_MARK = FRAME_END << 24 | HEADER_FRAME << 16
+_BODY_MARK = FRAME_END << 24 | BODY_FRAME << 16
+_CLASS_AND_WEIGHT = spec.Basic.CLASS_ID << 16
 
 
-class ReceivedContent(amqp.Message):  # type: ignore[misc]  # py-amqp is untyped
-    """What is delivered; properties that cannot be decoded are a problem of this message only.
+class _PublishFrames(dict[tuple[int, str, str, bool], bytes]):
+    """The method frame of a publish by its channel, exchange, routing key and "mandatory".
 
-    `problem` is the error then, and there are no properties.
+    Most messages go where others went before, and a lookup takes a tenth of the encoding. It is
+    bounded, as all that is remembered here: peers may be hostile.
     """
 
-    problem: Exception | None = None
+    def __missing__(self, key: tuple[int, str, str, bool]) -> bytes:
+        channel_id, exchange, routing_key, mandatory = key
+        name = exchange.encode("utf-8", "surrogatepass")
+        text = routing_key.encode("utf-8", "surrogatepass")
+        arguments = b"\0\0%c%b%c%b%c" % (len(name), name, len(text), text, mandatory)
+        head = _pack_method_head(METHOD_FRAME, channel_id, 4 + len(arguments), *spec.Basic.Publish)
+        frame = head + arguments + _FRAME_END
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        self[key] = frame
+        return frame
 
-    def __init__(self, method: tuple[int, int], arguments: bytes) -> None:
-        super().__init__(b"")
-        self.properties: dict[str, Any]
-        self.frame_method = method
-        self.frame_args = arguments
 
-    def _load_properties(self, class_id: int, data: bytes, offset: int) -> Any:
-        try:
-            return super()._load_properties(class_id, data, offset)
-        except Exception as exc:  # whatever a stranger has sent, the reader must go on
-            self.problem = exc
-            self.properties = {}
-            return offset
+class _Routes(dict[bytes, tuple[str, str]]):
+    """Exchange and routing key of a delivery by their bytes.
+
+    A lookup takes a fifth of the decoding of both. For a single text it would take as long.
+    """
+
+    def __missing__(self, data: bytes) -> tuple[str, str]:
+        exchange, offset = _read_text(data, 0)
+        route = exchange, _read_text(data, offset)[0]
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        self[data] = route
+        return route
+
+
+# These are caches and nothing else, shared by all connections.
+_publish_frames = _PublishFrames()
+_routes = _Routes()
 
 
 def write_publish(channel: Any, message: Outgoing) -> None:
@@ -68,84 +86,33 @@ def write_publish(channel: Any, message: Outgoing) -> None:
     if connection is None:
         raise RecoverableConnectionError("the channel is closed")
     try:
-        _check_expiration(message.properties.get("expiration"))
-        frames = _publish_frames(channel.channel_id, connection.frame_max, message)
+        frames = _frames(channel.channel_id, connection.frame_max, message)
     except ENCODING_ERRORS as exc:
         raise encoding_error(message, exc) from exc
     connection.transport.write(frames)
     connection.bytes_sent += 1  # heartbeats are sent when nothing else is
 
 
-def _publish_frames(channel_id: int, frame_max: int, message: Outgoing) -> bytes:
+def _frames(channel_id: int, frame_max: int, message: Outgoing) -> bytes:
     # One string for the whole message: what several green threads write can never interleave.
-    arguments, properties = _publish_arguments(message), _encoded_properties(message, frame_max)
-    body = message.body
+    properties, body = encode_properties(message.properties, message.headers), message.body
+    largest = frame_max - FRAME_OVERHEAD
+    if len(properties) + 12 > largest:
+        check_size(properties, frame_max)
+    size = len(body)
     parts = [
-        _pack_method_head(METHOD_FRAME, channel_id, 4 + len(arguments), *spec.Basic.Publish),
-        arguments,
-        _pack_header_head(
-            *(FRAME_END, HEADER_FRAME, channel_id, 12 + len(properties)),
-            *(spec.Basic.CLASS_ID, 0, len(body)),
-        ),
+        _publish_frames[channel_id, message.exchange, message.routing_key, message.mandatory],
+        _pack_header_head(HEADER_FRAME, channel_id, 12 + len(properties), _CLASS_AND_WEIGHT, size),
         properties,
     ]
-    largest = frame_max - FRAME_OVERHEAD
-    for start in range(0, len(body), largest):
+    if 0 < size <= largest:  # most bodies: a loop over one chunk takes longer than the rest
+        parts += _pack_body_head(FRAME_END, BODY_FRAME, channel_id, size), body, _FRAME_END
+        return b"".join(parts)
+    for start in range(0, size, largest):
         chunk = body[start : start + largest]
         parts += _pack_body_head(FRAME_END, BODY_FRAME, channel_id, len(chunk)), chunk
     parts.append(_FRAME_END)
     return b"".join(parts)
-
-
-def _encoded_properties(message: Outgoing, frame_max: int) -> bytes:
-    properties = message.properties
-    if message.headers:
-        properties = {**properties, "application_headers": message.headers}
-    encoded = encode_properties(properties)
-    largest = frame_max - FRAME_OVERHEAD - 12  # class, weight and body size come before
-    if len(encoded) > largest:
-        raise UnserializableHeader(
-            f"the headers take {len(encoded)} bytes, more than the {largest} of a frame"
-        )
-    return encoded
-
-
-def _publish_arguments(message: Outgoing) -> bytes:
-    exchange = message.exchange.encode("utf-8", "surrogatepass")
-    key = message.routing_key.encode("utf-8", "surrogatepass")
-    return b"\0\0%c%b%c%b%c" % (len(exchange), exchange, len(key), key, message.mandatory)
-
-
-def _check_expiration(value: Any) -> None:
-    if value is None:
-        return
-    is_number = isinstance(value, str) and value.isascii() and value.isdecimal()
-    if not is_number or int(value) > LONGEST_EXPIRATION:
-        raise ValueError(f"the expiration {value!r} is not a number of milliseconds")
-
-
-def encoding_error(message: Outgoing, cause: Exception) -> RpcNodeError:
-    """Return the error for a message that cannot be encoded; it names the culprit."""
-    for key, value in message.headers.items():
-        problem = _problem("F", {key: value})
-        if problem is not None:
-            return UnserializableHeader(f"the header {key!r} cannot be encoded: {problem}")
-    for name, value in message.properties.items():
-        problem = _problem(_PROPERTY_TYPES.get(name, "F"), value)
-        if problem is not None:
-            return PublishRejected(f"the property {name!r} cannot be encoded: {problem}")
-    return PublishRejected(
-        f"a message for exchange {message.exchange!r}, routing key {message.routing_key!r} "
-        f"cannot be encoded: {cause}"
-    )
-
-
-def _problem(kind: str, value: Any) -> Exception | None:
-    try:
-        dumps(kind, [value])
-    except ENCODING_ERRORS as exc:
-        return exc
-    return None
 
 
 def write_ack(channel: Any, tag: int, multiple: bool = False) -> None:
@@ -161,20 +128,52 @@ def _ack_frame(channel_id: int, tag: int, multiple: bool) -> bytes:
     return _pack_ack(METHOD_FRAME, channel_id, 13, *spec.Basic.Ack, tag, multiple, FRAME_END)
 
 
-def read_deliver(arguments: bytes) -> tuple[str, dict[str, Any]]:
-    """Return the consumer tag and what kombu calls delivery info, from a Basic.Deliver."""
-    consumer_tag, offset = _read_text(arguments, 4)  # behind the method's number
-    tag, redelivered = _tag_and_bits(arguments, offset)
-    exchange, offset = _read_text(arguments, offset + 9)
-    routing_key, _ = _read_text(arguments, offset)
-    info = {
-        "consumer_tag": consumer_tag,
+def read_delivery(data: bytes, channel_id: int, start: int, end: int) -> tuple[Content, int] | None:
+    """Return a delivery with its content, and where it ends.
+
+    The arguments of the Basic.Deliver lie between `start` and `end` of `data`. Returns None
+    when its content is not there as a whole, in one body frame or none. Most deliveries are, and
+    to read the three frames at once saves their assembly: a quarter of all that a delivery costs.
+    """
+    try:
+        mark, header_size, class_and_weight, size = _header_head(data, end)
+        header_end = end + FRAME_OVERHEAD + header_size
+        if mark != _HEADER_MARK | channel_id or class_and_weight != _CLASS_AND_WEIGHT:
+            return None
+        if size:
+            mark, body_size = _body_head(data, header_end)
+            body_start = header_end + FRAME_OVERHEAD
+            body_end = body_start + body_size
+            if mark != _BODY_MARK | channel_id or body_size != size:
+                return None
+            body = data[body_start:body_end]
+        else:
+            body_end, body = header_end, b""
+        if data[body_end] != FRAME_END:
+            return None
+        info = _delivery_info(data, start, end)
+    except (StructError, IndexError, UnicodeDecodeError):
+        return None
+    header = data[end + FRAME_OVERHEAD : header_end]
+    return make_content(decode_properties, header, body, info), body_end + 1
+
+
+def _delivery_info(data: bytes, start: int, end: int) -> dict[str, Any]:
+    tag_end = start + 1 + data[start]
+    tag, bits = _tag_and_bits(data, tag_end)
+    exchange, routing_key = _routes[data[tag_end + 9 : end]]
+    return {
+        "consumer_tag": data[start + 1 : tag_end].decode(),
         "delivery_tag": tag,
-        "redelivered": bool(redelivered & 1),
+        "redelivered": bits & 1 == 1,
         "exchange": exchange,
         "routing_key": routing_key,
     }
-    return consumer_tag, info
+
+
+def read_deliver(arguments: bytes) -> dict[str, Any]:
+    """Return what kombu calls delivery info, from a Basic.Deliver."""
+    return _delivery_info(arguments, 4, len(arguments))  # behind the method's number
 
 
 def read_ack(arguments: bytes) -> tuple[int, bool]:

@@ -1,15 +1,18 @@
 """Channels that tell what became of each message."""
 
 from functools import partial
+from struct import Struct
 from typing import Any
 
+from amqp import spec
 from amqp.exceptions import AMQPError, ChannelError
 
-from rpcnode.amqp import codec
+from rpcnode.amqp.codec import METHOD_FRAME
 from rpcnode.amqp.confirms import ConfirmTable, Settle
-from rpcnode.amqp.memory import REJECTED, UNROUTABLE
 from rpcnode.amqp.message import Outgoing
+from rpcnode.amqp.outcomes import REJECTED, UNROUTABLE
 from rpcnode.amqp.sockets import HIGH_WATER
+from rpcnode.amqp.unencodable import ENCODING_ERRORS, encoding_error
 from rpcnode.exceptions import (
     BrokerUnavailable,
     ConnectionLost,
@@ -17,12 +20,17 @@ from rpcnode.exceptions import (
     UndeliverableMessage,
 )
 
+# A message's first frame: kind, channel, size, and class and method as one number.
+_METHOD_HEAD = Struct(">BHII")
+_PUBLISH = spec.Basic.Publish[0] << 16 | spec.Basic.Publish[1]
+
 
 class ConfirmChannel:
     """A RabbitMQ channel in confirm mode."""
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel
+        self._number: int = channel.channel_id
         self._socket = channel.connection.transport
         self._table = ConfirmTable()
         channel.on_lost = self._lost
@@ -60,7 +68,7 @@ class ConfirmChannel:
         """Write `message`; `settle` is called once with None or the error, and must not block."""
         if self._channel.connection is None:
             raise BrokerUnavailable("the publishing channel is closed")
-        codec.write_publish(self._channel, message)
+        self._channel.publish(message)
         self._table.add(message, settle)
 
     def close(self) -> None:
@@ -81,7 +89,22 @@ class ConfirmChannel:
         )
 
     def _lost(self, cause: BaseException) -> None:
+        if not isinstance(cause, ChannelError):
+            error = BrokerUnavailable(f"the connection was lost before the message: {cause}")
+            self._table.settle_last(_count_publishes(self._socket.unsent(), self._number), error)
+        self._socket = None  # it keeps what was not sent in memory
         self._table.settle_all(partial(_loss, cause, len(self._table) == 1))
+
+
+def _count_publishes(written: list[bytes], channel_number: int) -> int:
+    """Return how many messages for a channel are in what was written, piece by piece."""
+    heads = [
+        _METHOD_HEAD.unpack_from(piece) for piece in written if len(piece) >= _METHOD_HEAD.size
+    ]
+    return sum(
+        kind == METHOD_FRAME and number == channel_number and method == _PUBLISH
+        for kind, number, _size, method in heads
+    )
 
 
 def _loss(cause: BaseException, is_alone: bool, message: Outgoing) -> Exception:
@@ -91,7 +114,7 @@ def _loss(cause: BaseException, is_alone: bool, message: Outgoing) -> Exception:
     it: what became of the others is unknown. All have the broker's error as their cause,
     because its text may be cut, and then the culprit is among the others.
     """
-    if not isinstance(cause, ChannelError):
+    if not isinstance(cause, ChannelError) or cause.method_sig != spec.Basic.Publish:
         return ConnectionLost(f"the broker did not confirm: {cause}")
     text = str(cause)
     if is_alone or f"exchange '{message.exchange or 'amq.default'}'" in text:
@@ -162,8 +185,8 @@ class PlainChannel:
                 message.headers,
                 properties,
             )
-        except codec.ENCODING_ERRORS as exc:
-            raise codec.encoding_error(message, exc) from exc
+        except ENCODING_ERRORS as exc:
+            raise encoding_error(message, exc) from exc
 
     def _error(self, message: Outgoing, outcome: Any) -> Exception | None:
         if outcome == UNROUTABLE and message.mandatory:

@@ -35,7 +35,8 @@ class ConfirmTable:
         """Settle one publish, or all up to it; `error` is None for an ack."""
         if not multiple:
             self._settle_one(tag, error)
-            if tag == self._oldest:
+            # Those behind it may be settled already: confirms come in any order.
+            while self._oldest <= self._last and self._oldest not in self._pending:
                 self._oldest += 1
             return
         # 0 means all there are, and what was not sent yet cannot be meant.
@@ -53,6 +54,11 @@ class ConfirmTable:
             if message.mandatory and message.id == message_id:
                 self._settle_one(tag, error)
                 return
+
+    def settle_last(self, count: int, error: BaseException) -> None:
+        """Settle the publishes that were written last: they were never sent."""
+        for tag in range(self._last - count + 1, self._last + 1):
+            self._settle_one(tag, error)
 
     def settle_all(self, error_for: Callable[[Outgoing], BaseException]) -> None:
         """Settle what is left, each with the error that is made for it: the channel is gone."""

@@ -14,6 +14,7 @@ from rpcnode.concurrency import (
     Event,
     GreenletExit,
     GreenThread,
+    call_later,
     call_soon,
     kill,
     sleep,
@@ -31,6 +32,7 @@ from rpcnode.exceptions import (
 logger = logging.getLogger(__name__)
 
 FIRST_DELAY = 0.2  # seconds until the first attempt to reconnect
+LASTING = 1.0  # seconds after which the other connection need not wait to be tried again
 STABLE = 5.0  # seconds after which a connection that is lost was a good one
 CLOSE_TIMEOUT = 3.0  # seconds for the closing handshake
 POLL_INTERVAL = 1.0  # seconds; transports other than ours may need to look around
@@ -55,12 +57,14 @@ class Link:
         self.on_lost: list[Callable[[ConnectionLost], object]] = []
         self._brokers = brokers or Brokers(settings)
         self._brokers.on_moved.append(self._follow)
+        self._brokers.on_reached.append(self._try_now)
         self._broker = settings  # the one of the current connection
         self._is_refusal_fatal = False
         self._is_up = False
         self._changed: Event[None] = Event()
         self._first: Event[None] = Event()
         self._closing: Event[None] = Event()
+        self._next_attempt: Event[None] = Event()
         self._supervisor: GreenThread | None = None
         self._failures: list[Exception] = []
         self._transport: Any = None
@@ -165,8 +169,17 @@ class Link:
                 self._serve()
                 if monotonic() - began > STABLE:
                     delay = FIRST_DELAY
-            self._closing.wait(delay * random.uniform(0.5, 1))
+            self._pause(delay * random.uniform(0.5, 1))
             delay = min(delay * 2, self.settings.reconnect_max_delay)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait until it is time for the next attempt, at the latest when the other one lasts."""
+        self._next_attempt = Event()
+        if not self._closing.is_set():
+            self._next_attempt.wait(seconds)
+
+    def _try_now(self) -> None:
+        self._next_attempt.set()
 
     def _try_to_connect(self, delay: float) -> bool:
         """Connect to the first broker that lets us in; give up where no attempt can help."""
@@ -218,6 +231,8 @@ class Link:
         if self.settings.is_amqp:
             driver.start_reading(reader)
             helpers.append(spawn(self._beat, driver))
+        # Not at once: two that are made and lost again would wake each other without a pause.
+        lasting = call_later(LASTING, self._brokers.reached)
         try:
             self._announce()
             error = reader.wait()
@@ -226,6 +241,7 @@ class Link:
                     "lost the %s connection to %s: %s", self.purpose, self._broker.safe_uri, error
                 )
         finally:
+            lasting.cancel()
             for helper in helpers:
                 kill(helper)
             self._forget_connection()
@@ -286,8 +302,12 @@ class Link:
                 transport.drain_events(driver, timeout=POLL_INTERVAL)
 
     def _beat(self, driver: Any) -> None:
-        while driver.heartbeat:
-            sleep(driver.heartbeat / 4)
+        while pause := driver.heartbeat / 4:
+            due = monotonic() + pause
+            sleep(pause)
+            if monotonic() > due + pause:
+                # Somebody kept the hub: what has come meanwhile has to be read before it counts.
+                sleep(0)
             try:
                 driver.heartbeat_tick(rate=2)
             except connection_errors(self._transport) as exc:

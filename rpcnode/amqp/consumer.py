@@ -136,6 +136,12 @@ class Consumer:
         return self._attachment is not None and not self._is_cancelled
 
     @property
+    def is_missing(self) -> bool:
+        """Whether it should get messages, and does not."""
+        is_wanted = self._was_attached or self._is_attaching
+        return is_wanted and not self.is_attached and not self._is_cancelled
+
+    @property
     def queue_name(self) -> str:
         """The name of the queue that is consumed (the latest one)."""
         return self._queue_name

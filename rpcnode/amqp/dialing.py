@@ -48,6 +48,7 @@ def kombu_connection(
     options = dict(settings.transport_options)
     if settings.is_amqp:
         options.update(on_blocked=on_blocked, on_unblocked=on_unblocked)
+        options["fast_path"] = settings.fast_path
         options["socket_settings"] = _socket_settings(options.get("socket_settings", {}))
     connection = kombu.Connection(
         settings.kombu_uri(),

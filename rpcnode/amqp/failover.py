@@ -17,6 +17,7 @@ class Brokers:
         self._all = settings.alternates()
         self.in_use = self._all[0]
         self.on_moved: list[Callable[[], object]] = []
+        self.on_reached: list[Callable[[], object]] = []
 
     @property
     def are_several(self) -> bool:
@@ -37,3 +38,8 @@ class Brokers:
             self.in_use = broker
             for callback in self.on_moved:
                 call_soon(callback)
+
+    def reached(self) -> None:
+        """Take note that a connection lasts; those that wait for their next attempt hear of it."""
+        for callback in self.on_reached:
+            callback()

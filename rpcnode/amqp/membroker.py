@@ -32,10 +32,7 @@ from rpcnode.amqp.memdeath import is_cycle, record_death
 from rpcnode.amqp.memexchange import EXCHANGE_TYPES, Exchange, ExchangeOptions
 from rpcnode.amqp.memqueue import Message, Queue, QueueOptions, Timer
 from rpcnode.amqp.memroutes import Routes
-
-ROUTED = "routed"
-UNROUTABLE = "unroutable"
-REJECTED = "rejected"
+from rpcnode.amqp.outcomes import REJECTED, ROUTED, UNROUTABLE
 
 _PREDECLARED = {
     "": "direct",

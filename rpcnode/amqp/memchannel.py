@@ -19,11 +19,12 @@ from amqp.protocol import queue_declare_ok_t
 from kombu.transport import base
 from kombu.transport.pyamqp import Message as KombuMessage
 
-from rpcnode.amqp.membroker import REJECTED, UNROUTABLE, Broker
+from rpcnode.amqp.membroker import Broker
 from rpcnode.amqp.memexchange import ExchangeOptions
 from rpcnode.amqp.memmessage import Delivered, encodable, prepared
 from rpcnode.amqp.mempeer import Peer, Session
 from rpcnode.amqp.memqueue import Consumer, Entry, Message, QueueOptions
+from rpcnode.amqp.outcomes import REJECTED, UNROUTABLE
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 

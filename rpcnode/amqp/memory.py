@@ -15,12 +15,12 @@ from amqp.exceptions import ConnectionForced, RecoverableConnectionError
 from kombu.transport import base
 from kombu.utils.url import parse_url
 
-from rpcnode.amqp.membroker import REJECTED, ROUTED, UNROUTABLE, Broker, Clock
+from rpcnode.amqp.membroker import Broker, Clock
 from rpcnode.amqp.memchannel import Channel
 from rpcnode.amqp.mempeer import Peer
 from rpcnode.concurrency import Event, call_later, sleep
 
-__all__ = ["REJECTED", "ROUTED", "UNROUTABLE", "Transport", "drop_connections", "reset"]
+__all__ = ["Transport", "drop_connections", "reset"]
 
 BATCH = 100  # deliveries that one call of drain_events hands over at most
 DEFAULT_NAME = "localhost"

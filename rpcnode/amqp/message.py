@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,5 +107,5 @@ class MessageIds:
 
     @staticmethod
     def _count() -> Iterator[str]:
-        prefix = secrets.token_hex(8)
+        prefix = os.urandom(8).hex()
         return map(f"{prefix}-%x".__mod__, itertools.count(1))

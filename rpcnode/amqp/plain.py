@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from kombu.transport import virtual
-
 
 def is_plain(channel: Any) -> bool:
     """Return whether a channel is one of kombu's virtual transports."""
-    return isinstance(channel, virtual.Channel)
+    # RabbitMQ's and the embedded broker's tell of their loss. To ask for kombu's class would
+    # load it, and all services with it.
+    return not hasattr(type(channel), "on_lost")
 
 
 class PlainMessage:

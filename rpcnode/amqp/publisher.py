@@ -64,24 +64,32 @@ class Publisher:
     def publish(self, message: Outgoing, timeout: float | None) -> None:
         """Publish and wait until the broker has the message.
 
+        What was lost with its connection before it was sent is sent again, on the next one.
         Raises BrokerUnavailable (nothing was sent), PublishTimeout and ConnectionLost (the
         outcome is unknown), PublishRejected, UndeliverableMessage or UnserializableHeader.
         """
         deadline = None if timeout is None else monotonic() + timeout
-        outcome: Event[None] = Event()
-        self.post(message, partial(_set_outcome, outcome), timeout)
-        if not outcome.wait(_left(deadline)):
-            raise PublishTimeout(
-                f"the broker did not confirm a message for exchange {message.exchange!r} "
-                f"within {timeout} s"
-            )
-        outcome.result()
+        left = timeout
+        while True:
+            outcome: Event[None] = Event()
+            self.post(message, partial(_set_outcome, outcome), left)
+            if not outcome.wait(_left(deadline)):
+                raise PublishTimeout(
+                    f"the broker did not confirm a message for exchange {message.exchange!r} "
+                    f"within {timeout} s"
+                )
+            try:
+                return outcome.result()
+            except BrokerUnavailable as exc:
+                logger.debug("message %s is sent again: %s", message.id, exc)
+                left = _left(deadline)
 
     def post(self, message: Outgoing, settle: Settle, timeout: float | None) -> None:
         """Write as soon as there is a connection and room; `settle` hears the outcome.
 
         Raises BrokerUnavailable after `timeout` seconds, when nothing was sent. `settle` is
-        called once, with None or the error, and must not block.
+        called once, with None or the error, and must not block; BrokerUnavailable there says
+        that the connection was lost before the message was sent, so that it may be sent again.
         """
         channel = self._channel
         if channel is None or not channel.is_ready:

@@ -26,6 +26,9 @@ class ReplyTable:
     def __len__(self) -> int:
         return len(self._pending)
 
+    def __contains__(self, correlation_id: str) -> bool:
+        return correlation_id in self._pending
+
     def expect(self, correlation_id: str, pending: Pending) -> None:
         """Enter a call that is about to be sent."""
         self._pending[correlation_id] = pending

@@ -40,7 +40,7 @@ class BrokerSettings:
     """Where a broker is, and the options of connections to it. Times are in seconds.
 
     `uri` may have several addresses, separated by `;`: see `alternates`. `ssl` is what AMQP_SSL
-    says: whether to encrypt, or how.
+    says: whether to encrypt, or how. Without `fast_path` py-amqp encodes and decodes messages.
     """
 
     uri: str
@@ -50,6 +50,7 @@ class BrokerSettings:
     ssl: Any = None
     login_method: str | None = None
     transport_options: Mapping[str, Any] = field(default_factory=dict)
+    fast_path: bool = True
 
     def __repr__(self) -> str:
         # Options of TLS and of transports may be secret, too.

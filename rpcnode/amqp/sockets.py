@@ -10,11 +10,12 @@ from typing import Any
 from amqp.transport import TCPTransport as AmqpSocket
 
 from rpcnode.amqp.tls import TlsSession
-from rpcnode.concurrency import Event, GreenThread, call_soon, kill, socket, spawn, wait_readable
+from rpcnode.concurrency import Event, GreenThread, ReadWait, call_soon, kill, socket, spawn
 
 logger = logging.getLogger(__name__)
 
 READ_SIZE = 65_536  # bytes taken at once: some hundred deliveries, then others have their turn
+LARGE_READ = 262_144  # bytes taken at once in the middle of a large message
 HIGH_WATER = 1_048_576  # bytes waiting to be sent above which publishers wait
 
 
@@ -26,6 +27,7 @@ class TcpSocket(AmqpSocket):  # type: ignore[misc]  # py-amqp is untyped
     _read_buffer: bytes
     _sender: GreenThread | None = None
     _room: Event[None] | None = None
+    _readable: ReadWait | None = None
 
     def _connect(self, host: str, port: int, timeout: float | None) -> None:
         self.sock = socket.create_connection((host, port), timeout)
@@ -33,9 +35,13 @@ class TcpSocket(AmqpSocket):  # type: ignore[misc]  # py-amqp is untyped
     def start_batching(self) -> bytes:
         """From now on collect what is written; return what was read ahead."""
         self._outgoing: list[bytes] = []
+        self._batch: list[bytes] = []  # what was taken out of it, until it is sent
+        self._batch_sent = 0
+        self._held_back: list[bytes] = []
         self.outgoing_size = 0
         self._is_scheduled = False
         self.sock.settimeout(None)
+        self._readable = ReadWait(self.sock.fileno())
         self._write = self._append
         read_ahead, self._read_buffer = self._read_buffer, b""
         return read_ahead
@@ -63,11 +69,13 @@ class TcpSocket(AmqpSocket):  # type: ignore[misc]  # py-amqp is untyped
         self._count_sent(sent)
         if sent < len(data):
             self._sender = spawn(self._send_rest, memoryview(data)[sent:])
+        else:
+            self._batch = []
 
     def _take_outgoing(self) -> bytes:
-        data = self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing)
-        self._outgoing.clear()
-        return data
+        batch = self._batch = self._outgoing
+        self._outgoing, self._batch_sent = [], 0
+        return batch[0] if len(batch) == 1 else b"".join(batch)
 
     def _send_now(self, data: bytes) -> int:
         """Send what the socket takes without waiting; return how much that was."""
@@ -90,7 +98,23 @@ class TcpSocket(AmqpSocket):  # type: ignore[misc]  # py-amqp is untyped
         finally:
             self._sender = None
 
+    def hold_back(self) -> None:
+        """Send nothing of what was collected: the broker does not take it any more."""
+        self._held_back += self._outgoing
+        self._outgoing = []
+
+    def unsent(self) -> list[bytes]:
+        """Return what was written, piece by piece, and never sent to its end."""
+        unsent, end = [], 0
+        for piece in self._batch:
+            end += len(piece)
+            # Encrypted, it was more: that errs on the safe side.
+            if end > self._batch_sent:
+                unsent.append(piece)
+        return unsent + self._held_back + self._outgoing
+
     def _count_sent(self, size: int) -> None:
+        self._batch_sent += size
         self.outgoing_size -= size
         if self._room is not None and self.outgoing_size <= HIGH_WATER:
             self._room.set()
@@ -114,6 +138,8 @@ class TcpSocket(AmqpSocket):  # type: ignore[misc]  # py-amqp is untyped
         if self._sender is not None:
             # Closing alone would never wake it; and the reader must not switch here.
             call_soon(kill, self._sender)
+        if self._readable is not None:
+            self._readable.close()
         super().close()
         if self._room is not None:
             self._room.set()
@@ -127,14 +153,19 @@ class TcpSocket(AmqpSocket):  # type: ignore[misc]  # py-amqp is untyped
             except OSError as exc:
                 logger.debug("shutting a socket down: %s", exc)
 
-    def receive(self) -> bytes:
+    def receive(self, size: int = READ_SIZE) -> bytes:
         """Wait for data and return it; b"" when the broker has closed the connection.
 
         Others run before this returns, however much there is to read.
         """
-        wait_readable(self.sock)
-        data: bytes = self.sock.recv(READ_SIZE)
-        return data
+        while self.sock is not None and self._readable is not None:
+            self._readable.wait()
+            if self.sock is None:
+                break  # somebody closed it meanwhile
+            with suppress(BlockingIOError):  # a false alarm
+                data: bytes = self.sock.fd.recv(size)
+                return data
+        return b""
 
 
 class TlsSocket(TcpSocket):
@@ -172,7 +203,13 @@ class TlsSocket(TcpSocket):
         self.sock.sendall(self._tls.take_outgoing())
 
     def _send_encrypted(self, data: Any) -> None:
-        self.sock.sendall(self._tls.encrypt(bytes(data)))
+        try:
+            self.sock.sendall(self._tls.encrypt(bytes(data)))
+        except OSError:
+            # TLS 1.3 lets us speak before the broker has looked at our certificate. When it has
+            # closed the connection over that, its alert has come, and says why.
+            self._tls.decrypt(self.sock.recv(READ_SIZE))
+            raise
 
     def _receive_some(self, _size: int) -> bytes:
         """Return what comes next, whatever its size: py-amqp keeps what it did not ask for."""
@@ -187,9 +224,9 @@ class TlsSocket(TcpSocket):
         self.outgoing_size += len(encrypted) - len(data)
         return encrypted
 
-    def receive(self) -> bytes:
+    def receive(self, size: int = READ_SIZE) -> bytes:
         """Wait for data and return it; b"" when the broker has closed the connection."""
-        while received := super().receive():
+        while received := super().receive(size):
             data = self._tls.decrypt(received)
             if data or self._tls.is_over:
                 return data

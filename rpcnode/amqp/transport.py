@@ -14,32 +14,41 @@ from amqp import spec
 from amqp.exceptions import RecoverableConnectionError, UnexpectedFrame
 from kombu.transport import pyamqp
 
-from rpcnode.amqp.channel import Channel
+from rpcnode.amqp.channel import GONE, Channel
 from rpcnode.amqp.codec import (
     BODY_FRAME,
     FRAME_END,
     FRAME_OVERHEAD,
     HEADER_FRAME,
     METHOD_FRAME,
-    ReceivedContent,
 )
-from rpcnode.amqp.sockets import TcpSocket, TlsSocket
+from rpcnode.amqp.content import Assembly, Content
+from rpcnode.amqp.fastpath import choose_codec
+from rpcnode.amqp.sockets import LARGE_READ, READ_SIZE, TcpSocket, TlsSocket
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_FRAME = 8
 _CONTENT_METHODS = frozenset((spec.Basic.Deliver, spec.Basic.Return, spec.Basic.GetOk))
+_DELIVER = Struct(">HH").pack(*spec.Basic.Deliver)
 _frame_head = Struct(">BHI").unpack_from
 _method_number = Struct(">HH").unpack_from
 
 
 class Connection(pyamqp.Connection):  # type: ignore[misc]  # kombu is untyped
-    """An AMQP connection that one green thread reads."""
+    """An AMQP connection that one green thread reads.
+
+    `codec` has the hot methods: by hand, or where `fast_path` is false in py-amqp's way.
+    `incomplete` are the contents whose last frame is still to come, by their channels.
+    """
 
     Channel = Channel
     reader: Any = None
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, fast_path: bool = True, **options: Any) -> None:
+        self.codec = choose_codec(fast_path)
+        self.incomplete: dict[int, Assembly] = {}
+        self.closed_by_broker: set[int] = set()
         self._lost_channels: list[Channel] = []
         super().__init__(*args, frame_handler=frame_handler, **options)
 
@@ -90,7 +99,9 @@ class Connection(pyamqp.Connection):  # type: ignore[misc]  # kombu is untyped
             return
         if self._transport is None:
             raise RecoverableConnectionError("the connection is closed")
-        data = self._transport.receive()
+        # In the middle of a large message, nobody is kept waiting by taking more of it.
+        is_large = any(one.missing > LARGE_READ for one in self.incomplete.values())
+        data = self._transport.receive(LARGE_READ if is_large else READ_SIZE)
         if not data:
             raise RecoverableConnectionError("the broker closed the connection")
         self.bytes_recv += 1  # also a part of a frame is a sign of life
@@ -98,7 +109,8 @@ class Connection(pyamqp.Connection):  # type: ignore[misc]  # kombu is untyped
 
     def _dispatch(self, data: bytes) -> bytes:
         """Hand over the whole frames of `data`; return the rest."""
-        on_frame = self._on_inbound_frame
+        on_frame, read_delivery = self._on_inbound_frame, self.codec.read_delivery
+        incomplete = self.incomplete
         start, size = 0, len(data)
         while size - start >= FRAME_OVERHEAD:
             kind, channel, length = _frame_head(data, start)
@@ -108,10 +120,18 @@ class Connection(pyamqp.Connection):  # type: ignore[misc]  # kombu is untyped
                 break
             if data[end] != FRAME_END:
                 raise UnexpectedFrame(f"a frame ends with {data[end]:#04x}, not {FRAME_END:#04x}")
-            on_frame((kind, channel, data[start + 7 : end]))
+            delivery = None
+            is_delivery = data[start + 7 : start + 11] == _DELIVER and kind == METHOD_FRAME
+            if is_delivery and not incomplete:
+                delivery = read_delivery(data, channel, start + 11, end)
+            if delivery is None:
+                on_frame((kind, channel, data[start + 7 : end]))
+                start = end + 1
+            else:
+                content, start = delivery
+                self._open_channel(channel, spec.Basic.Deliver).deliver(content)
             if self._transport is None:  # that was the end of the connection
                 return b""
-            start = end + 1
         return data[start:]
 
     def _check_length(self, length: int) -> None:
@@ -119,15 +139,20 @@ class Connection(pyamqp.Connection):  # type: ignore[misc]  # kombu is untyped
             raise UnexpectedFrame(f"a frame of {length} bytes, more than was agreed on")
 
     def on_inbound_method(
-        self, channel_id: int, method: tuple[int, int], payload: bytes, content: Any
+        self, channel_id: int, method: tuple[int, int], payload: bytes, content: Content | None
     ) -> None:
         """Hand a method to its channel."""
+        self._open_channel(channel_id, method).dispatch_method(method, payload, content)
+
+    def _open_channel(self, channel_id: int, method: tuple[int, int]) -> Any:
         if self.channels is None:
             raise RecoverableConnectionError("the connection is closed")
         channel = self.channels.get(channel_id)
+        if channel is None and channel_id in self.closed_by_broker:
+            return GONE
         if channel is None:
             raise UnexpectedFrame(f"method {method} for channel {channel_id}, which is not open")
-        channel.dispatch_method(method, payload, content)
+        return channel
 
     def collect(self) -> None:
         """Close the socket at once; whatever was to be sent is tried once more."""
@@ -136,8 +161,16 @@ class Connection(pyamqp.Connection):  # type: ignore[misc]  # kombu is untyped
         self._lost_channels += [one for one in (self.channels or {}).values() if one is not self]
         super().collect()
 
+    def _on_close(self, *reason: Any) -> None:
+        """Answer the broker's Close; it takes nothing any more but that answer."""
+        if self.reader is not None:  # else it is still the handshake
+            self._transport.hold_back()
+        super()._on_close(*reason)
+
     def fail_waiters(self, error: BaseException) -> None:
         """Close for good: everyone who waits for an answer gets `error`."""
+        if self._transport is not None and self.reader is not None:
+            self._transport.hold_back()
         self.collect()
         channels, self._lost_channels = self._lost_channels, []
         for channel in channels:
@@ -174,28 +207,28 @@ def frame_handler(connection: Any, callback: Callable[..., object]) -> Callable[
     It puts methods and their content together, and calls `callback` with the channel's number,
     the method, its arguments and its content.
     """
-    incomplete: dict[int, ReceivedContent] = {}
+    incomplete: dict[int, Assembly] = connection.incomplete
+    decode_properties = connection.codec.decode_properties
 
     def on_frame(frame: tuple[int, int, bytes]) -> bool:
         kind, channel, payload = frame
-        connection.bytes_recv += 1
-        content = incomplete.get(channel)
-        if kind == METHOD_FRAME and content is None:
+        assembly = incomplete.get(channel)
+        if kind == METHOD_FRAME and assembly is None:
             method = _method_number(payload)
             if method in _CONTENT_METHODS:
-                incomplete[channel] = ReceivedContent(method, payload)
+                incomplete[channel] = Assembly(method, payload)
                 return False
             callback(channel, method, payload, None)
             return True
         if kind == HEARTBEAT_FRAME:
             return False
-        if content is None or kind not in (HEADER_FRAME, BODY_FRAME):
+        if assembly is None or kind != (BODY_FRAME if assembly.has_header else HEADER_FRAME):
             raise UnexpectedFrame(f"a frame of kind {kind} on channel {channel}")
-        (content.inbound_header if kind == HEADER_FRAME else content.inbound_body)(payload)
-        if not content.ready:
+        if not (assembly.add_body if assembly.has_header else assembly.add_header)(payload):
             return False
         del incomplete[channel]
-        callback(channel, content.frame_method, content.frame_args, content)
+        content = assembly.content(decode_properties)
+        callback(channel, assembly.method, assembly.arguments, content)
         return True
 
     return on_frame

@@ -10,7 +10,7 @@ from types import ModuleType, TracebackType
 
 from rpcnode.cli.hints import did_you_mean
 from rpcnode.exceptions import CommandError
-from rpcnode.extensions.base import declared_entrypoints
+from rpcnode.extensions.base import declared_dependencies, declared_entrypoints
 
 SHOWN_CLASSES = 10
 
@@ -142,7 +142,9 @@ def _is_mere_base(cls: type, services: list[type]) -> bool:
 
 
 def _has_entrypoints(cls: type) -> bool:
-    return any(True for _ in declared_entrypoints(cls))
+    if any(True for _ in declared_entrypoints(cls)):
+        return True
+    return any(dependency.works_alone for dependency in declared_dependencies(cls).values())
 
 
 def _nothing_in(module: ModuleType, classes: list[type]) -> str:

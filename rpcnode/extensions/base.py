@@ -6,6 +6,7 @@ its constructor again with the same arguments, so that containers share nothing.
 
 import functools
 import inspect
+import logging
 import warnings
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from types import FunctionType
@@ -52,6 +53,9 @@ class Extension:
     def start(self) -> None:
         """Called when every extension is set up; begin to work."""
 
+    def retire(self) -> None:
+        """Called before anything is stopped; take no new work, and wait for what was accepted."""
+
     def stop(self) -> None:
         """Called when the container stops; end what was begun, and wait for that."""
 
@@ -92,6 +96,7 @@ class DependencyProvider(Extension):
     """Gives each worker something to find under the name of the declaration."""
 
     attr_name: str | None = None
+    works_alone = False  # whether a service with this alone is worth hosting
 
     def bind(self, container: Any, attr_name: str | None = None) -> Self:
         """Return a copy for `container`, known as `attr_name` in the service."""
@@ -171,6 +176,7 @@ class Entrypoint(Extension):
     sensitive_arguments: tuple[str, ...] = ()
     timeout: float | None = None
     max_workers: int | None = None
+    collects_items = True  # else what a generator yields is for `origin` of the worker context
 
     def __init__(
         self,
@@ -220,6 +226,10 @@ class Entrypoint(Extension):
     def encode_result(self, worker_ctx: WorkerContext, result: Any) -> Any:
         """Return `result` as it is going to be sent; an error here is the worker's error."""
         return result
+
+    def failure_level(self, error: BaseException) -> int:
+        """Return the level at which a worker's failure is logged."""
+        return logging.WARNING if isinstance(error, self.expected_exceptions) else logging.ERROR
 
     @functools.cached_property
     def signature(self) -> Signature:

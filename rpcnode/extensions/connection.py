@@ -52,6 +52,7 @@ class Messaging(SharedExtension):
         self.outbox = Outbox(self.publisher(RPC), self.connection.publishing)
         self.dead_letters = DeadLetters(self, config["DEAD_MAX_LENGTH"])
         self.connection.consuming.on_connected.append(self._declare_again)
+        self.container.health_checks.append(self._problems)
         self.connection.open()
 
     _is_acquired = False
@@ -65,6 +66,17 @@ class Messaging(SharedExtension):
     def kill(self) -> None:
         """Let go of everything, without waiting."""
         spawn(self._close)
+
+    def _problems(self) -> list[str]:
+        """Return what is wrong between us and the broker."""
+        consuming, publishing = self.connection.consuming, self.connection.publishing
+        problems = [] if consuming.is_connected else ["no connection to the broker"]
+        if publishing.is_blocked:
+            problems.append("the broker takes no messages")
+        elif publishing.generation and not publishing.is_connected:
+            problems.append("no connection to publish on")
+        missing = [each.queue_name for each in self._consumers if each.is_missing]
+        return problems + [f"queue {name} is not consumed" for name in missing]
 
     def _close(self) -> None:
         if not self._is_acquired:
@@ -194,4 +206,5 @@ def settings_from(config: Mapping[str, Any]) -> BrokerSettings:
         ssl=config["AMQP_SSL"],
         login_method=config["LOGIN_METHOD"],
         transport_options=config["TRANSPORT_OPTIONS"],
+        fast_path=config["AMQP_FAST_PATH"],
     )

@@ -12,6 +12,7 @@ from rpcnode.lanes import Lane
 
 logger = logging.getLogger(__name__)
 
+REMEMBERED = 60.0  # seconds that a message is known to be done whose ack was lost
 REQUEUE_DELAY = 1.0  # seconds; without it a message that kills each worker would spin
 
 
@@ -19,22 +20,32 @@ class Job:
     """One delivery that is on its way; whoever deals with it acks or requeues it here.
 
     `is_answered` says that what replaces the delivery is already on its way to the broker, and
-    will settle it; `is_refused` that the broker did not take that.
+    will settle it; `is_refused` that the broker did not take that; `is_done` that all is done but
+    for an ack that the broker has got.
     """
 
-    __slots__ = ("_key", "_running", "delivery", "is_answered", "is_refused")
+    __slots__ = ("_key", "_running", "delivery", "is_answered", "is_done", "is_refused")
 
     def __init__(self, delivery: Delivery, running: dict[Any, "Job"]) -> None:
         self.delivery = delivery
         self.is_answered = False
+        self.is_done = False
         self.is_refused = False
         self._running = running
         message_id = delivery.id or delivery.properties.get("correlation_id")
         self._key = (delivery.queue, message_id) if message_id else None
 
     def ack(self) -> None:
-        """Tell the broker that the message is dealt with."""
-        self._leave()
+        """Tell the broker that the message is dealt with.
+
+        When the channel is gone, it cannot be told, and delivers the message once more; then, if
+        it comes here, it is known to be done.
+        """
+        if self.is_lost():
+            self.is_done = True
+            call_later(REMEMBERED, self._leave)
+        else:
+            self._leave()
         self.delivery.ack()
 
     def requeue(self) -> None:
@@ -57,7 +68,7 @@ class Job:
         return getattr(self.delivery.channel, "connection", None) is None
 
     def earlier(self) -> "Job | None":
-        """Return the job of the same message that was lost with an older channel, if any."""
+        """Return the job of the same message that came on an older channel, if it is known."""
         if not self.delivery.redelivered or self._key is None:
             return None
         other = self._running.get(self._key)
@@ -81,14 +92,16 @@ class Intake:
     def submit(self, lane: Lane, delivery: Delivery, work: Callable[[Job], object]) -> None:
         """Call `work(job)` in a worker's green thread as soon as the lane has room; never block.
 
-        A redelivery of a message that is still here is not run again: it takes the place of
-        the delivery that was lost, and gets its ack.
+        A redelivery of a message that is still here, or is done, is not run again: it takes the
+        place of the delivery that was lost, and gets its ack.
         """
         job = Job(delivery, self._running)
         earlier = job.earlier()
         if earlier is not None:
             earlier.delivery = delivery
             self.taken_over += 1
+            if earlier.is_done:
+                earlier.ack()
             return
         job.enter()
         lane.submit(partial(self._run, job, work), job.requeue)

@@ -64,6 +64,10 @@ class ReplyListener(SharedExtension):
         """Enter a call that is about to be sent."""
         self._table.expect(correlation_id, pending)
 
+    def is_expected(self, correlation_id: str) -> bool:
+        """Return whether anybody waits for that reply."""
+        return correlation_id in self._table
+
     def fail(self, correlation_id: str, error: BaseException) -> None:
         """Give an error to who waits for that reply."""
         self._table.fail(correlation_id, error)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from rpcnode.amqp.message import PERSISTENT, TRANSIENT, Delivery, Outgoing
 from rpcnode.amqp.naming import rpc_routing_key
-from rpcnode.concurrency import Event
+from rpcnode.concurrency import Event, spawn
 from rpcnode.context import WorkerContext, deadline_headers
 from rpcnode.exceptions import (
     BrokerUnavailable,
@@ -154,10 +154,7 @@ class RpcClient(SharedExtension):
         properties["correlation_id"] = properties["message_id"]
         request.mandatory = True
         request.headers = self.messaging.headers_of(worker_ctx)
-        left = budget.left()
-        if left is not None:
-            properties["expiration"] = milliseconds(min(left, LONGEST_LIFE))
-            request.headers.update(deadline_headers(left, time.time()))
+        _limit(request, budget)
         request.headers.update(method.options.headers)
         return request
 
@@ -172,33 +169,57 @@ class RpcClient(SharedExtension):
             if not self.replies.wait_attached(left):
                 raise _timeout(method, budget, "no connection to the broker, so nothing was sent")
             left = budget.left()
-        correlation_id = request.properties["correlation_id"]
-        self.replies.expect(correlation_id, pending)
+        self.replies.expect(request.properties["correlation_id"], pending)
         try:
-            settle = partial(self._sent, correlation_id, method)
-            self._publisher.post(request, settle, left)
+            self._publisher.post(request, partial(self._sent, request, method, budget), left)
         except BrokerUnavailable as exc:
             raise _timeout(method, budget, exc) from exc
 
-    def _sent(self, correlation_id: str, method: MethodProxy, error: BaseException | None) -> None:
+    def _sent(
+        self, request: Outgoing, method: MethodProxy, budget: Budget, error: BaseException | None
+    ) -> None:
         # Called by the reader or the hub. A confirm says nothing about the reply, and a lost
         # one neither: the reply may still come.
         if error is None or isinstance(error, ConnectionLost):
             return
+        if isinstance(error, BrokerUnavailable):  # the broker never had it
+            spawn(self._send_again, request, method, budget)
+            return
         if isinstance(error, UndeliverableMessage):
             error = UnknownService(method.service_name, method.method_name)
-        self.replies.fail(correlation_id, error)
+        self.replies.fail(request.properties["correlation_id"], error)
+
+    def _send_again(self, request: Outgoing, method: MethodProxy, budget: Budget) -> None:
+        """Send a request that was lost unsent with its connection, if anybody still waits."""
+        correlation_id = request.properties["correlation_id"]
+        if not self.replies.is_expected(correlation_id):
+            return
+        if "expiration" in request.properties:
+            _limit(request, budget)
+        try:
+            settle = partial(self._sent, request, method, budget)
+            self._publisher.post(request, settle, budget.left())
+        except BrokerUnavailable as exc:
+            self.replies.fail(correlation_id, _timeout(method, budget, exc))
 
     def _result(self, method: MethodProxy, pending: Event[Delivery]) -> Any:
         try:
             reply = self.messaging.payload_of(pending.result())
         except (ConnectionLost, PublishRejected, UndecodableMessage) as exc:
             raise type(exc)(f"{method.full_name}: {exc}") from exc
-        if not isinstance(reply, Mapping):
+        if not isinstance(reply, (dict, Mapping)):  # `dict` is here for its speed
             raise UndecodableMessage(f"{method.full_name}: the reply is no object")
         if reply.get("error"):
             raise deserialize(reply["error"], method.full_name)
         return reply.get("result")
+
+
+def _limit(request: Outgoing, budget: Budget) -> None:
+    """Tell broker and callee how long the caller will wait from now on."""
+    left = budget.left()
+    if left is not None:
+        request.properties["expiration"] = milliseconds(min(left, LONGEST_LIFE))
+        request.headers.update(deadline_headers(left, time.time()))
 
 
 def _timeout(method: MethodProxy, budget: Budget, why: object = None) -> RpcTimeout:

@@ -1,7 +1,7 @@
-"""What the tests of the messaging core share: links, messages, a proxy that can fall silent."""
+"""What the tests of the messaging core share: links and messages."""
 
 import itertools
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -10,7 +10,8 @@ import kombu
 from rpcnode.amqp.connection import Link
 from rpcnode.amqp.message import Outgoing
 from rpcnode.amqp.settings import BrokerSettings
-from rpcnode.concurrency import kill, sleep, socket, spawn
+from rpcnode.concurrency import sleep
+from tests.fast_path import FAST_PATH
 
 _ids = itertools.count(1)
 
@@ -26,7 +27,8 @@ def wait_until(condition, seconds=10):
 @contextmanager
 def linked(uri, **settings):
     """Give an open link, and close it."""
-    link = Link(BrokerSettings(uri, **{"reconnect_max_delay": 1, **settings}), "tests'")
+    options = {"reconnect_max_delay": 1, "fast_path": FAST_PATH, **settings}
+    link = Link(BrokerSettings(uri, **options), "tests'")
     link.open()
     try:
         yield link
@@ -68,62 +70,3 @@ def cut(link):
     generation = link.generation
     link.abort("a test cuts it")
     wait_until(lambda: not link.is_connected or link.generation > generation)
-
-
-class Proxy:
-    """Stands between us and a broker; it can fall silent, be cut, and refuse connections."""
-
-    def __init__(self, uri):
-        parts = urlsplit(uri)
-        self._target = (parts.hostname, parts.port or 5672)
-        self._listener = socket.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen(20)
-        port = self._listener.getsockname()[1]
-        credentials = parts.netloc.rpartition("@")[0] or "guest:guest"
-        self.uri = parts._replace(netloc=f"{credentials}@127.0.0.1:{port}").geturl()
-        self.accepted = 0
-        self.is_silent = False
-        self.is_refusing = False
-        self._sockets = []
-        self._threads = [spawn(self._accept)]
-
-    def cut(self):
-        """Break all connections."""
-        sockets, self._sockets = self._sockets, []
-        for each in sockets:
-            with suppress(OSError):  # it was closed by its peer
-                each.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        """Stop."""
-        self.is_refusing = True
-        self.cut()
-        for thread in self._threads:
-            kill(thread)
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            client, _address = self._listener.accept()
-            self.accepted += 1
-            if self.is_refusing:
-                client.close()
-                continue
-            server = socket.create_connection(self._target)
-            self._sockets += [client, server]
-            self._threads += [
-                spawn(self._pass_on, client, server),
-                spawn(self._pass_on, server, client),
-            ]
-
-    def _pass_on(self, source, target):
-        try:
-            while data := source.recv(65536):
-                while self.is_silent:
-                    sleep(0.01)
-                target.sendall(data)
-            target.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # the other direction has ended it

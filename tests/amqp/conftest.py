@@ -5,7 +5,7 @@ import secrets
 import pytest
 
 from rpcnode.amqp.memory import reset
-from tests.amqp.broker import Proxy, linked
+from tests.amqp.broker import linked
 from tests.amqp.conformance import Client
 
 
@@ -46,14 +46,6 @@ def link(vhost_uri):
     """A link to RabbitMQ."""
     with linked(vhost_uri) as link:
         yield link
-
-
-@pytest.fixture
-def proxy(vhost_uri):
-    """A proxy before RabbitMQ, that can cut and hold what passes."""
-    proxy = Proxy(vhost_uri)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture

@@ -56,6 +56,18 @@ def test_nack_settles_with_its_error():
     assert outcomes == [("a", error), ("b", error)]
 
 
+def test_last_ones_can_be_settled_alone():
+    table = ConfirmTable()
+    outcomes = fill(table, "a", "b", "c")
+    table.settle(3, False)
+    error = ConnectionLost("unsent")
+
+    table.settle_last(2, error)
+
+    assert outcomes == [("c", None), ("b", error)]
+    assert len(table) == 1
+
+
 def test_return_settles_at_once_and_the_ack_that_follows_changes_nothing():
     table = ConfirmTable()
     outcomes = fill(table, "a", "b")

@@ -8,32 +8,24 @@ import pytest
 from amqp.exceptions import RecoverableConnectionError
 
 from rpcnode.amqp import connection
-from rpcnode.amqp.codec import write_publish
 from rpcnode.amqp.connection import Link
 from rpcnode.amqp.memory import drop_connections, reset
 from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.amqp.sharing import SharedConnection
-from rpcnode.concurrency import sleep, socket, spawn
+from rpcnode.concurrency import call_later, kill, sleep, socket, spawn
 from rpcnode.exceptions import (
     BrokerRefused,
     BrokerUnavailable,
     ConfigurationError,
     ConnectionLost,
 )
-from tests.amqp.broker import Proxy, cut, linked, outgoing, wait_until, with_credentials
+from tests.amqp.broker import cut, linked, outgoing, wait_until, with_credentials
 
 NOBODY = "amqp://guest:sesame@127.0.0.1:1//"
 
 
 def link_to(uri, **settings):
     return Link(BrokerSettings(uri, **settings), "tests'")
-
-
-@pytest.fixture
-def proxy(vhost_uri):
-    proxy = Proxy(vhost_uri)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture
@@ -56,6 +48,25 @@ def test_link_that_is_opened_twice_connects_once(proxy):
         link.open()
 
         assert proxy.accepted == 1
+
+
+def test_link_that_waits_for_its_next_attempt_is_woken_when_the_other_one_lasts(
+    proxy, monkeypatch, caplog
+):
+    shared = SharedConnection(BrokerSettings(proxy.uri))
+    proxy.refuse()
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "FIRST_DELAY", 60)
+        shared.publishing.start()
+        wait_until(lambda: "Trying again in about 60.0 s" in caplog.text)
+    monkeypatch.setattr(connection, "LASTING", 0.1)
+    proxy.admit()
+
+    shared.open()
+    shared.publishing.wait_connected(5)
+
+    assert shared.publishing.generation == 1
+    shared.close()
 
 
 def test_shared_connection_opens_the_publishing_one_when_something_is_published(proxy):
@@ -108,12 +119,12 @@ def test_refusal_after_the_first_connection_is_logged_and_overcome(
 
 
 def test_broker_that_is_away_is_named_and_awaited(proxy, caplog):
-    proxy.is_refusing = True
+    proxy.refuse()
     link = link_to(proxy.uri)
 
     opening = spawn(link.open)
     wait_until(lambda: "cannot reach the broker" in caplog.text)
-    proxy.is_refusing = False
+    proxy.admit()
     opening.wait()
 
     assert link.is_connected
@@ -171,7 +182,7 @@ def names_of(management_api, link):
 def test_synchronous_method_fails_when_the_connection_breaks_meanwhile(proxy):
     with linked(proxy.uri) as link:
         channel = link.channel()
-        proxy.is_silent = True
+        proxy.stall()
         declaring = spawn(channel.queue_declare, "q", durable=True)
         opening = spawn(link.channel)
         sleep(0)
@@ -182,21 +193,21 @@ def test_synchronous_method_fails_when_the_connection_breaks_meanwhile(proxy):
             declaring.wait()
         with pytest.raises(ConnectionLost):
             opening.wait()
-        proxy.is_silent = False
+        proxy.resume()
 
 
 def test_silent_broker_is_noticed_in_two_heartbeats(proxy, caplog):
     with linked(proxy.uri, heartbeat=1) as link:
         channel = link.channel()
         began = monotonic()
-        proxy.is_silent = True
+        proxy.stall()
 
         with pytest.raises((RecoverableConnectionError, OSError)):
             channel.queue_declare("q", durable=True)
 
         assert 1 < monotonic() - began < 4
         assert "heartbeats missed" in caplog.text
-        proxy.is_silent = False
+        proxy.resume()
 
 
 def test_heartbeats_keep_an_idle_connection(proxy):
@@ -214,13 +225,44 @@ def test_heartbeats_keep_an_idle_connection(proxy):
 def test_broker_that_only_sends_is_not_taken_for_silent(proxy):
     with linked(proxy.uri, heartbeat=1) as link:
         driver = link._driver
-        driver.last_heartbeat_received = monotonic() - 60
-        driver.prev_recv = driver.bytes_recv
-        driver.on_inbound_frame((8, 0, b""))
+        received = driver.bytes_recv
+        wait_until(lambda: driver.bytes_recv > received)
+        driver.last_heartbeat_received, driver.prev_recv = monotonic() - 60, received
 
         driver.heartbeat_tick(rate=2)
 
         assert monotonic() - driver.last_heartbeat_received < 1
+
+
+def test_what_has_come_while_the_hub_was_kept_is_read_before_heartbeats_count():
+    class Driver:
+        heartbeat = 0.04
+        saw_it_read = []
+
+        def heartbeat_tick(self, rate):
+            self.saw_it_read.append(reading.dead)
+
+    def hog():
+        theirs.send(b"x")
+        compute_for(0.1)
+
+    ours, theirs = socket.socketpair()
+    reading = spawn(ours.recv, 1)
+    call_later(0.001, hog)
+    beating = spawn(link_to(NOBODY)._beat, Driver())
+    sleep(0)
+    compute_for(0.02)  # so that the heartbeat is due in the same round of the hub as the hog
+
+    wait_until(lambda: Driver.saw_it_read)
+    kill(beating)
+    assert Driver.saw_it_read[0]
+
+
+def compute_for(seconds):
+    """Keep the hub from running."""
+    end = monotonic() + seconds
+    while monotonic() < end:
+        pass
 
 
 def test_callback_that_fails_keeps_nobody_from_hearing_of_a_loss(vhost_uri, caplog):
@@ -240,7 +282,7 @@ def test_error_in_the_reader_ends_the_connection_and_not_the_link(vhost_uri, cap
         channel = link.channel()
         channel.queue_declare("q", durable=True, auto_delete=False)
         channel.basic_consume("q", consumer_tag="t", callback=lambda _message: 1 / 0)
-        write_publish(channel, outgoing("q"))
+        channel.publish(outgoing("q"))
 
         wait_until(lambda: link.generation == 2)
 
@@ -290,7 +332,7 @@ def test_everything_written_before_the_close_arrives(vhost_uri):
         channel = link.channel()
         channel.queue_declare("q", durable=True, auto_delete=False)
         for _ in range(1000):
-            write_publish(channel, outgoing("q"))
+            channel.publish(outgoing("q"))
     with linked(vhost_uri) as link:
         channel = link.channel()
 
@@ -298,7 +340,7 @@ def test_everything_written_before_the_close_arrives(vhost_uri):
 
 
 def test_close_while_the_connection_is_made_ends_both(proxy):
-    proxy.is_silent = True
+    proxy.stall()
     link = link_to(proxy.uri)
     opening = spawn(link.open)
     waiting = spawn(link.wait_connected, None)
@@ -341,14 +383,14 @@ def test_close_does_not_wait_for_a_silent_broker_without_end(proxy, monkeypatch)
     monkeypatch.setattr(connection, "CLOSE_TIMEOUT", 0.2)
     link = link_to(proxy.uri)
     link.open()
-    proxy.is_silent = True
+    proxy.stall()
     began = monotonic()
 
     link.close()
 
     assert 0.2 < monotonic() - began < 2
     assert link._supervisor.dead
-    proxy.is_silent = False
+    proxy.resume()
 
 
 def test_link_to_the_embedded_broker_survives_a_forced_close(embedded_uri):

@@ -288,12 +288,12 @@ def test_ack_while_the_connection_is_down_is_dropped(proxy):
         consumer.start()
         publish(link, b"1")
         wait_until(lambda: inbox)
-        proxy.is_refusing = True
+        proxy.refuse()
         proxy.cut()
         wait_until(lambda: not link.is_connected)
 
         inbox[0].ack()
-        proxy.is_refusing = False
+        proxy.admit()
         wait_until(lambda: len(inbox) == 2)
 
         assert inbox[1].redelivered
@@ -354,12 +354,12 @@ def test_queue_that_vanishes_while_the_connection_is_down_is_reported(proxy, lin
             on_queue_lost=lambda: heard.append("queue lost"),
         )
         consumer.start()
-        proxy.is_refusing = True
+        proxy.refuse()
         proxy.cut()
         wait_until(lambda: not ours.is_connected)
 
         delete(link)
-        proxy.is_refusing = False
+        proxy.admit()
         wait_until(lambda: len(heard) == 3)
 
         assert heard == ["attached", "queue lost", "attached"]
@@ -500,7 +500,7 @@ def test_consumer_closes_at_once_without_a_connection(proxy):
     with linked(proxy.uri) as link:
         consumer = consumer_of(link, Inbox().get)
         consumer.start()
-        proxy.is_refusing = True
+        proxy.refuse()
         proxy.cut()
         wait_until(lambda: not link.is_connected)
         began = monotonic()
@@ -510,19 +510,19 @@ def test_consumer_closes_at_once_without_a_connection(proxy):
         consumer.close()
 
         assert monotonic() - began < 0.5
-        proxy.is_refusing = False
+        proxy.admit()
 
 
 def test_close_during_the_loss_of_the_connection_does_not_hang(proxy):
     with linked(proxy.uri) as link:
         consumer = consumer_of(link, Inbox().get)
         consumer.start()
-        proxy.is_silent = True
+        proxy.stall()
         closing = spawn(consumer.close)
         sleep(0.01)
 
         proxy.cut()
-        proxy.is_silent = False
+        proxy.resume()
         closing.wait()
 
         assert not consumer.is_attached
@@ -532,12 +532,12 @@ def test_consumer_that_is_closed_while_it_attaches_does_not_stay(proxy, link, mo
     monkeypatch.setattr(consumer_module, "ANSWER_TIMEOUT", 0.05)
     with linked(proxy.uri) as ours:
         consumer = consumer_of(ours, Inbox().get)
-        proxy.is_silent = True
+        proxy.stall()
         starting = spawn(consumer.start)
         wait_until(lambda: len(ours._driver.channels) == 2)
 
         consumer.close()
-        proxy.is_silent = False
+        proxy.resume()
         starting.wait()
 
         wait_until(lambda: list(ours._driver.channels) == [0])
@@ -558,14 +558,14 @@ def test_deleted_queue_of_a_closing_consumer_is_gone(any_link):
 
 
 def test_consumer_that_starts_without_a_connection_attaches_once_to_the_next(proxy, link):
-    proxy.is_refusing = True
+    proxy.refuse()
     with closing(Link(BrokerSettings(proxy.uri), "tests'")) as ours:
         ours.start()
         consumer = consumer_of(ours, Inbox().get)
 
         consumer.start()
         was_attached = consumer.is_attached
-        proxy.is_refusing = False
+        proxy.admit()
         assert consumer.wait_attached(10)
 
         assert not was_attached

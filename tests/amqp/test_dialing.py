@@ -30,6 +30,7 @@ def test_settings_reach_kombu():
         "socket_settings": {socket.TCP_USER_TIMEOUT: 0, socket.TCP_KEEPCNT: 3},
         "on_blocked": print,
         "on_unblocked": repr,
+        "fast_path": True,
     }
     assert "on_blocked" not in options
 

@@ -9,10 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rpcnode.amqp.membroker import ROUTED, Broker, Clock
+from rpcnode.amqp.membroker import Broker, Clock
 from rpcnode.amqp.memdeath import is_cycle
 from rpcnode.amqp.mempeer import Peer, Session
 from rpcnode.amqp.memqueue import Message, QueueOptions
+from rpcnode.amqp.outcomes import ROUTED
 
 
 class FakeTimer:

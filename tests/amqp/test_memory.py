@@ -13,7 +13,8 @@ from amqp.exceptions import (
     RecoverableConnectionError,
 )
 
-from rpcnode.amqp.memory import REJECTED, ROUTED, UNROUTABLE, drop_connections, reset
+from rpcnode.amqp.memory import drop_connections, reset
+from rpcnode.amqp.outcomes import REJECTED, ROUTED, UNROUTABLE
 from rpcnode.concurrency import Event, getcurrent, kill, sleep, spawn
 
 URI = "memory://tests"

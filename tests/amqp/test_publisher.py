@@ -1,5 +1,6 @@
 """Publishing: one outcome for each message, whatever happens to channel and connection."""
 
+from functools import partial
 from time import monotonic
 
 import pytest
@@ -46,7 +47,8 @@ def test_published_message_arrives_as_it_was(any_link):
     channel = any_link.channel()
     received = channel.basic_get("q", no_ack=True)
     assert received.body == b"body"
-    assert received.headers == {"number": 1, "text": "é", "nothing": None}
+    headers = received.properties["application_headers"]
+    assert headers == {"number": 1, "text": "é", "nothing": None}
     assert received.properties["content_type"] == "text/plain"
     assert received.properties["message_id"] == message.id
 
@@ -177,6 +179,20 @@ def test_missing_exchange_is_told_to_its_own_messages_only(link, publisher):
     assert "exchange 'nowhere'" in str(outcomes[bad.id])
 
 
+def test_channel_that_is_closed_for_another_reason_leaves_the_outcome_unknown(link, publisher):
+    declared(link, "q")
+    publisher.open(5)
+    outcomes, message = Outcomes(), outgoing("q")
+    channel = link._driver.channels[max(link._driver.channels)]
+
+    channel.basic_ack(2**40)  # of nothing: the broker closes the channel before it sees the rest
+    publisher.post(message, outcomes.of(message), 5)
+    wait_until(lambda: outcomes)
+
+    assert isinstance(outcomes[message.id], ConnectionLost)
+    assert "unknown delivery tag" in str(outcomes[message.id])
+
+
 def test_publishers_share_no_fate(link, publisher):
     declared(link, "q")
     another = Publisher(link, Observers())
@@ -196,12 +212,12 @@ def test_loss_of_the_connection_leaves_the_outcome_unknown(proxy):
         declared(link, "q")
         publisher = Publisher(link, Observers())
         publisher.publish(outgoing("q"), 5)
-        proxy.is_silent = True
+        proxy.stall()
         publishing = spawn(publisher.publish, outgoing("q"), 20)
         wait_until(lambda: publisher.unconfirmed)
 
         proxy.cut()
-        proxy.is_silent = False
+        proxy.resume()
 
         with pytest.raises(ConnectionLost):
             publishing.wait()
@@ -213,14 +229,14 @@ def test_broker_that_does_not_confirm_is_waited_for_no_longer_than_said(proxy):
         declared(link, "q")
         publisher = Publisher(link, Observers())
         publisher.open(5)
-        proxy.is_silent = True
+        proxy.stall()
         began = monotonic()
 
         with pytest.raises(PublishTimeout, match=r"exchange '' within 0\.1 s"):
             publisher.publish(outgoing("q"), 0.1)
 
         assert monotonic() - began < 1
-        proxy.is_silent = False
+        proxy.resume()
         wait_until(lambda: publisher.unconfirmed == 0)
 
 
@@ -228,14 +244,14 @@ def test_channel_that_does_not_open_is_waited_for_no_longer_than_said(proxy):
     with linked(proxy.uri) as link:
         declared(link, "q")
         publisher = Publisher(link, Observers())
-        proxy.is_silent = True
+        proxy.stall()
         began = monotonic()
 
         with pytest.raises(BrokerUnavailable):
             publisher.publish(outgoing("q"), 0.1)
 
         assert monotonic() - began < 1
-        proxy.is_silent = False
+        proxy.resume()
         publisher.publish(outgoing("q"), 5)
         wait_until(lambda: len(link._driver.channels) == 2)
 
@@ -245,7 +261,7 @@ def test_publisher_whose_broker_is_away_fails_in_time_and_recovers(proxy):
         declared(link, "q")
         publisher = Publisher(link, Observers())
         publisher.publish(outgoing("q"), 5)
-        proxy.is_refusing = True
+        proxy.refuse()
         proxy.cut()
         wait_until(lambda: not link.is_connected)
         began = monotonic()
@@ -253,7 +269,7 @@ def test_publisher_whose_broker_is_away_fails_in_time_and_recovers(proxy):
         with pytest.raises(BrokerUnavailable, match="no connection to the broker"):
             publisher.publish(outgoing("q"), 0.1)
         failed_after = monotonic() - began
-        proxy.is_refusing = False
+        proxy.admit()
         publisher.publish(outgoing("q"), 10)
 
         assert failed_after < 1
@@ -265,13 +281,13 @@ def test_waiting_publishers_all_get_through_once_the_broker_is_back(proxy):
         declared(link, "q")
         publisher = Publisher(link, Observers())
         publisher.publish(outgoing("q"), 5)
-        proxy.is_refusing = True
+        proxy.refuse()
         proxy.cut()
         wait_until(lambda: not link.is_connected)
         threads = [spawn(publisher.publish, outgoing("q"), 20) for _ in range(20)]
         sleep(0)
 
-        proxy.is_refusing = False
+        proxy.admit()
         for thread in threads:
             thread.wait()
 
@@ -281,12 +297,12 @@ def test_waiting_publishers_all_get_through_once_the_broker_is_back(proxy):
 def test_kill_while_the_channel_opens_leaves_nothing_behind(proxy):
     with linked(proxy.uri) as link:
         publisher = Publisher(link, Observers())
-        proxy.is_silent = True
+        proxy.stall()
         opening = spawn(publisher.open, 20)
         wait_until(lambda: len(link._driver.channels) == 2)
 
         kill(opening)
-        proxy.is_silent = False
+        proxy.resume()
         publisher.open(5)
 
         wait_until(lambda: len(link._driver.channels) == 2)
@@ -305,14 +321,14 @@ def test_channel_whose_confirms_do_not_come_on_is_closed(link, publisher, monkey
 def test_timeout_of_the_caller_is_not_taken_for_our_own(proxy):
     with linked(proxy.uri) as link:
         publisher = Publisher(link, Observers())
-        proxy.is_silent = True
+        proxy.stall()
 
         with pytest.raises(Timeout) as caught:
             with Timeout(0.05) as limit:
                 publisher.open(20)
 
         assert caught.value is limit
-        proxy.is_silent = False
+        proxy.resume()
 
 
 def test_broker_that_reads_nothing_makes_writers_wait(proxy):
@@ -320,7 +336,7 @@ def test_broker_that_reads_nothing_makes_writers_wait(proxy):
         declared(link, "q")
         publisher = Publisher(link, Observers())
         publisher.open(5)
-        proxy.is_silent = True
+        proxy.stall()
         outcomes, written = Outcomes(), []
 
         def write():
@@ -332,7 +348,7 @@ def test_broker_that_reads_nothing_makes_writers_wait(proxy):
         writing = spawn(write)
         wait_until(lambda: not has_room(publisher))
         stuck_at = len(written)
-        proxy.is_silent = False
+        proxy.resume()
         writing.wait()
         wait_until(lambda: len(outcomes) == 400)
 
@@ -354,13 +370,13 @@ def test_loss_of_the_connection_wakes_writers_that_wait_for_room(proxy):
         declared(link, "q")
         publisher = Publisher(link, Observers())
         publisher.open(5)
-        proxy.is_silent = True
+        proxy.stall()
         publisher.post(outgoing("q", b"x" * 20_000_000), lambda _error: None, 5)
         waiting = spawn(publisher.publish, outgoing("q"), 20)
         sleep(0.01)
 
         proxy.cut()
-        proxy.is_silent = False
+        proxy.resume()
         waiting.wait()
 
         assert count(link, "q") == 1
@@ -371,14 +387,14 @@ def test_closed_publisher_settles_what_is_unconfirmed(proxy):
         declared(link, "q")
         publisher = Publisher(link, Observers())
         publisher.open(5)
-        proxy.is_silent = True
+        proxy.stall()
         outcomes, message = Outcomes(), outgoing("q")
         publisher.post(message, outcomes.of(message), 5)
 
         closing = spawn(publisher.close)
         sleep(0.01)
         proxy.cut()
-        proxy.is_silent = False
+        proxy.resume()
         closing.wait()
 
         assert isinstance(outcomes[message.id], ConnectionLost)
@@ -391,12 +407,15 @@ def test_alarm_of_the_broker_holds_publishers_and_lets_them_go_again(rabbit_serv
         publisher.publish(outgoing("q"), 5)
         rabbit_server.ctl("set_vm_memory_high_watermark", "0.00001")
         try:
-            held = spawn(publisher.publish, outgoing("q"), 50)
-            wait_until(lambda: link.is_blocked)
-            was_held = not held.dead
+            # The broker tells it to those who publish, when they do.
+            held = []
+            publish = partial(publisher.publish, outgoing("q"), 50)
+            wait_until(lambda: link.is_blocked or held.append(spawn(publish)))
+            was_held = not held[-1].dead
         finally:
             rabbit_server.ctl("set_vm_memory_high_watermark", "0.4")
-        held.wait()
+        for thread in held:
+            thread.wait()
 
         assert was_held
         wait_until(lambda: not link.is_blocked)
@@ -480,13 +499,13 @@ def test_outbox_publishes_what_was_unconfirmed_again_on_the_next_connection(prox
         warm_up = Event()
         outbox.post(outgoing("q"), lambda _error: warm_up.set())
         assert warm_up.wait(5)
-        proxy.is_silent = True
+        proxy.stall()
         outcomes, messages = Outcomes(), [outgoing("q") for _ in range(20)]
         for message in messages:
             outbox.post(message, outcomes.of(message))
 
         proxy.cut()
-        proxy.is_silent = False
+        proxy.resume()
 
         assert outbox.wait_idle(10)
         assert outcomes == {message.id: None for message in messages}

@@ -12,11 +12,10 @@ from amqp.exceptions import NotFound, RecoverableConnectionError, UnexpectedFram
 from amqp.serialization import dumps
 
 from rpcnode.amqp.channel import Channel
-from rpcnode.amqp.codec import write_publish
 from rpcnode.amqp.sockets import HIGH_WATER, TcpSocket
-from rpcnode.amqp.transport import Connection
 from rpcnode.concurrency import Timeout, kill, sleep, socket, spawn
 from tests.amqp.broker import linked, outgoing, wait_until
+from tests.amqp.hand_fed import hand_fed
 
 HEARTBEAT = b"\x08\0\0\0\0\0\0\xce"
 
@@ -40,40 +39,10 @@ def deliver(tag, *bodies, consumer="consumer"):
     return method(spec.Basic.Deliver, arguments) + content(*bodies)
 
 
-class Socket:
-    """A transport that is connected to nobody, and keeps what is written."""
-
-    connected = True
-
-    def __init__(self):
-        self.written = b""
-        self.closed = False
-
-    def write(self, data):
-        self.written += bytes(data)
-
-    def start_batching(self):
-        return b""
-
-    def flush(self):
-        """Do nothing: all is written at once."""
-
-    def close(self):
-        self.closed = True
-
-
-@pytest.fixture
-def connection():
-    """A connection past its handshake, with an open channel 1, that a test feeds by hand."""
-    connection = Connection("localhost:1")
-    connection.transport = Socket()
-    connection.on_inbound_frame = connection.frame_handler_cls(
-        connection, connection.on_inbound_method
-    )
-    connection.frame_writer = connection.frame_writer_cls(connection, connection.transport)
-    connection.reader = object()
-    Channel(connection, 1).is_open = True
-    return connection
+@pytest.fixture(params=[True, False], ids=["fast path", "py-amqp"])
+def connection(request):
+    """A connection with an open channel 1 that a test feeds by hand."""
+    return hand_fed(1, fast_path=request.param)
 
 
 @pytest.fixture
@@ -143,23 +112,26 @@ def test_contents_of_two_channels_may_be_interleaved(connection, received):
     assert received == [(1, b"first", "text")]
 
 
+def test_what_comes_late_on_a_channel_that_the_broker_has_closed_is_dropped(connection, received):
+    closed = dumps("BsBB", (406, "PRECONDITION_FAILED", 60, 80))
+    late = deliver(2, b"late") + method(spec.Basic.CancelOk, dumps("s", ("consumer",)))
+
+    rest = connection._dispatch(
+        deliver(1, b"one") + method(spec.Channel.Close, closed) + late + deliver(3, b"l", b"ate")
+    )
+
+    assert rest == b""
+    assert received == [(1, b"one", "text")]
+
+
 def test_part_of_a_frame_is_a_sign_of_life_too(connection):
-    pieces = [STREAM[:20], STREAM[20:30]]
-    connection.start_reading(object())
-    connection.transport.receive = lambda: pieces.pop(0)
+    connection.transport.reads = [STREAM[:20], STREAM[20:30]]
 
     connection.drain_events()
     after_one = connection.bytes_recv
     connection.drain_events()
 
     assert (after_one, connection.bytes_recv) == (1, 2)
-
-
-def test_every_frame_counts_as_a_sign_of_life(connection, received):
-    connection._dispatch(STREAM)
-
-    assert connection.bytes_recv == 15
-    assert len(received) == 4
 
 
 @pytest.mark.parametrize(
@@ -170,9 +142,21 @@ def test_every_frame_counts_as_a_sign_of_life(connection, received):
         (frame(7, 1, b"what is this"), "kind 7 on channel 1"),
         (method(spec.Basic.CancelOk, b"\0", channel=9), "channel 9, which is not open"),
         (deliver(1, b"x")[:-9] + method(spec.Basic.CancelOk, b"\0"), "kind 1 on channel 1"),
+        (deliver(1, b"x")[:-9] + deliver(2, b"x"), "kind 1 on channel 1"),
+        (deliver(1, b"x")[:-9] + content(b"x"), "kind 2 on channel 1"),
+        (deliver(1)[:34] + frame(3, 1, b"x"), "kind 3 on channel 1"),
+        (deliver(1)[:34] + content(channel=2), "kind 2 on channel 2"),
+        (deliver(1, b"x")[:-9] + frame(3, 2, b"x"), "kind 3 on channel 2"),
+        (deliver(1, b"x")[:-10] + b"\0" + frame(3, 1, b"x"), "ends with 0x00"),
+        (deliver(1, b"x")[:-1] + b"\0", "ends with 0x00"),
+        (deliver(1)[:-1] + b"\0", "ends with 0x00"),
         (b"\x01\0\x01\xff\xff\xff\xff rest", "more than was agreed on"),
     ],
-    ids=["end", "body alone", "kind", "channel", "body missing", "size"],
+    ids=[
+        *("end", "body alone", "kind", "channel", "body missing", "body missing, then another"),
+        *("two headers", "header missing", "header elsewhere", "body elsewhere"),
+        *("end of a header", "end of a body", "end of a header without a body", "size"),
+    ],
 )
 def test_frame_that_cannot_be_is_an_error_of_the_connection(connection, received, data, complaint):
     with pytest.raises(UnexpectedFrame, match=complaint):
@@ -504,7 +488,7 @@ def test_prefetched_messages_leave_others_their_turn(vhost_uri):
         channel = link.channel()
         channel.queue_declare("q", durable=True, auto_delete=False)
         for _ in range(amount):
-            write_publish(channel, outgoing("q", b"x" * 70))
+            channel.publish(outgoing("q", b"x" * 70))
         wait_until(lambda: channel.queue_declare("q", passive=True).message_count == amount)
         received, seen = [], [0]
 

@@ -43,6 +43,18 @@ def test_classes_with_entrypoints_are_found_in_a_module(write):
     assert names(find_services(["mod_a"])) == ["One", "Two"]
 
 
+def test_class_whose_dependency_works_alone_is_found(write):
+    write(
+        "mod_files.py",
+        "from rpcnode.http import StaticFiles\n"
+        "class Files:\n"
+        "    name = 'files'\n"
+        "    files = StaticFiles('/', '.')\n",
+    )
+
+    assert names(find_services(["mod_files"])) == ["Files"]
+
+
 def test_imported_classes_are_not_meant(write):
     write("mod_b.py", SERVICE.format(name="One"))
     write("mod_c.py", "from mod_b import One\n" + SERVICE.format(name="Two"))

@@ -8,8 +8,8 @@ import pytest
 
 from rpcnode.cli.shell import let_threads_log
 from rpcnode.concurrency import native_lock
-from tests.amqp.broker import Proxy
 from tests.cli.processes import eventually
+from tests.faults.proxy import Proxy
 
 PROMPT = ">>> "
 PLAIN = ("shell", "--interface", "plain")
@@ -139,10 +139,9 @@ def test_prompt_is_there_while_the_broker_is_away(terminal):
 @pytest.fixture
 def proxy(vhost_uri):
     """What stands before the broker, and refuses connections until it is told otherwise."""
-    proxy = Proxy(vhost_uri)
-    proxy.is_refusing = True
-    yield proxy
-    proxy.close()
+    with Proxy(vhost_uri) as proxy:
+        proxy.refuse()
+        yield proxy
 
 
 def test_prompt_connects_as_soon_as_the_broker_is_there(terminal, start, shop, vhost_uri, proxy):
@@ -151,7 +150,7 @@ def test_prompt_connects_as_soon_as_the_broker_is_there(terminal, start, shop, v
     banner = shell.expect(PROMPT)
 
     shell.type("n.rpc.stock.reserve('plum', 3) * 7\n")
-    proxy.is_refusing = False
+    proxy.admit()
     waited = shell.expect(PROMPT)
     later = say(shell, "n.rpc.stock.reserve('plum', 4) * 7")
 

@@ -5,6 +5,7 @@ import secrets
 import pytest
 
 from rpcnode.amqp.memory import reset
+from rpcnode.testing.http import HttpClient
 
 
 @pytest.fixture(params=["embedded", "rabbitmq"])
@@ -16,3 +17,23 @@ def config(request):
     uri = f"memory://test-{secrets.token_hex(4)}"
     yield {"AMQP_URI": uri}
     reset(uri)
+
+
+class HostedClient(HttpClient):
+    """A client of one container."""
+
+    def __init__(self, container):
+        super().__init__(container)
+        self.container = container
+
+
+@pytest.fixture
+def host(container_factory, web_config):
+    """Return a function that hosts a service without a port, and returns a client of it."""
+
+    def start(service, **config):
+        container = container_factory(service, {**web_config, **config})
+        container.start()
+        return HostedClient(container)
+
+    return start

@@ -73,6 +73,40 @@ def test_redelivery_of_what_runs_takes_its_place(lane):
     assert desk.taken_over == 1
 
 
+def lose(delivery):
+    """Lose the channel of a delivery, and with it the ack."""
+    delivery.channel = Channel()
+    delivery.channel.connection = None
+
+
+def test_redelivery_of_what_is_done_is_acked_and_not_run(lane):
+    desk, first, second = Intake(), Delivery(), Delivery(redelivered=True)
+    end = running(desk, lane, first)
+    lose(first)
+    end.set()
+    assert lane.wait(5)
+
+    desk.submit(lane, second, lambda job: pytest.fail("it was run twice"))
+
+    assert second.settled == ["ack"]
+    assert desk.taken_over == 1
+    assert desk._running == {}
+
+
+def test_what_is_done_is_known_for_a_while_only(lane, monkeypatch):
+    monkeypatch.setattr(intake, "REMEMBERED", 0)
+    desk, first, second = Intake(), Delivery(), Delivery(redelivered=True)
+    end = running(desk, lane, first)
+    lose(first)
+    end.set()
+    wait_until(lambda: not desk._running)
+
+    desk.submit(lane, second, lambda job: job.ack())
+
+    wait_until(lambda: second.settled == ["ack"])
+    assert desk.taken_over == 0
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -1,26 +1,21 @@
 """A broker that is away, goes away, or takes things away."""
 
+from time import monotonic
+
 import kombu
 import pytest
 
-from rpcnode.concurrency import Event, sleep, spawn
-from rpcnode.events import event_handler
-from rpcnode.exceptions import BrokerUnavailable, RpcTimeout, UnknownService
+from rpcnode.concurrency import Event, kill, sleep, spawn
+from rpcnode.events import BROADCAST, event_handler
+from rpcnode.exceptions import BrokerUnavailable, ConnectionLost, RpcTimeout, UnknownService
 from rpcnode.extensions.connection import Messaging
 from rpcnode.messaging import Publisher
 from rpcnode.rpc import rpc
+from rpcnode.runners import run_services
+from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.hosting import hosted, wait_until
 from tests.rabbitmq_server import RabbitServer
-
-
-@pytest.fixture
-def own_server():
-    """A RabbitMQ that nobody else uses, to be stopped and started."""
-    server = RabbitServer()
-    server.start()
-    yield server
-    server.stop()
 
 
 def recovers(services, load):
@@ -29,6 +24,14 @@ def recovers(services, load):
     wait_until(lambda: len(load.returned) > returned + 50, seconds=40)
     wait_until(lambda: len(load.dispatched) > dispatched + 20, seconds=40)
     return load.end()
+
+
+def all_are_handled(load, book, process):
+    """Wait until each confirmed event is handled; show the service's log when one is not."""
+    end = monotonic() + 20
+    while missing := set(load.dispatched) - set(book.counts("event")):
+        assert monotonic() < end, f"{sorted(missing)} are not handled:\n{process.errors}"
+        sleep(0.02)
 
 
 def all_is_well(load, book, timeout=10):
@@ -48,11 +51,75 @@ def test_broker_restarted_under_load(own_server, hosting, book):
         wait_until(lambda: len(load.returned) > 50 and len(load.dispatched) > 10)
         own_server.restart()
         recovers(services, load)
-        wait_until(lambda: set(load.dispatched) <= set(book.counts("event")), seconds=20)
+        all_are_handled(load, book, process)
         process.process.terminate()
         assert process.wait() == 0
 
     all_is_well(load, book)
+
+
+def test_broker_killed_and_started_again_under_load(own_server, hosting, book):
+    with hosted({"AMQP_URI": own_server.uri}) as services:
+        process = hosting(own_server.uri)
+        load = Load(services)
+        wait_until(lambda: len(load.returned) > 50 and len(load.dispatched) > 10)
+        own_server.kill()
+        own_server.resume()
+        recovers(services, load)
+        all_are_handled(load, book, process)
+        process.process.terminate()
+        assert process.wait() == 0
+
+    all_is_well(load, book)
+
+
+def test_broker_frozen_for_a_moment_under_load_is_waited_for(own_server, hosting, book):
+    with hosted({"AMQP_URI": own_server.uri}) as services:
+        process = hosting(own_server.uri)
+        load = Load(services)
+        wait_until(lambda: len(load.returned) > 50 and len(load.dispatched) > 10)
+        own_server.freeze()
+        standstill(load)
+        own_server.thaw()
+        recovers(services, load)
+        all_are_handled(load, book, process)
+        process.process.terminate()
+        assert process.wait() == 0
+
+    assert (load.failed, load.undispatched) == ([], [])
+    all_is_well(load, book)
+
+
+def standstill(load):
+    """Wait until all callers wait, so that nothing comes back any more."""
+    seen, since = -1, monotonic()
+    while monotonic() < since + 0.5:
+        if len(load.returned) != seen:
+            seen, since = len(load.returned), monotonic()
+        sleep(0.01)
+
+
+def test_broker_frozen_under_load_is_given_up_after_two_heartbeats(
+    own_server, hosting, book, caplog
+):
+    with hosted({"AMQP_URI": own_server.uri, "HEARTBEAT": 1}) as services:
+        process = hosting(own_server.uri, "--define", "HEARTBEAT=1")
+        load = Load(services, timeout=4)
+        wait_until(lambda: len(load.returned) > 50 and len(load.dispatched) > 10)
+        began = monotonic()
+        own_server.freeze()
+        wait_until(lambda: caplog.text.count("heartbeats missed") == 2)
+        process.wait_for("heartbeats missed")
+        noticed_after = monotonic() - began
+        wait_until(lambda: load.failed)
+        own_server.thaw()
+        recovers(services, load)
+        all_are_handled(load, book, process)
+        process.process.terminate()
+        assert process.wait() == 0
+
+    assert noticed_after < 4
+    all_is_well(load, book, timeout=4)
 
 
 def test_connections_closed_by_force_under_load(vhost_uri, management_api, hosting, book):
@@ -65,11 +132,68 @@ def test_connections_closed_by_force_under_load(vhost_uri, management_api, hosti
         for name in names:
             management_api.close_connection(name)
         recovers(services, load)
-        wait_until(lambda: set(load.dispatched) <= set(book.counts("event")), seconds=20)
+        all_are_handled(load, book, process)
         process.process.terminate()
         assert process.wait() == 0
 
     all_is_well(load, book)
+
+
+def test_channels_closed_by_force_under_load(vhost_uri, book, monkeypatch, caplog):
+    monkeypatch.setenv("LEDGER", str(book.path))
+    with hosted({"AMQP_URI": vhost_uri}, Ledger) as services:
+        load = Load(services, timeout=4)
+        wait_until(lambda: len(load.returned) > 50 and len(load.dispatched) > 10)
+        for link in links_of(services):
+            for channel in channels_of(link):
+                # An ack of what was never delivered: the broker closes the channel for that.
+                channel.basic_ack(2**40)
+        wait_until(lambda: caplog.text.count("unknown delivery tag") >= 3)
+        recovers(services, load)
+        wait_until(lambda: set(load.dispatched) <= set(book.counts("event")), seconds=20)
+        generations = [link.generation for link in links_of(services)]
+
+    assert generations == [1, 1]
+    assert {type(error) for _number, error in load.undispatched} <= {ConnectionLost}
+    all_is_well(load, book, timeout=4)
+
+
+def links_of(services):
+    connection = services.extension(Messaging).connection
+    return connection.consuming, connection.publishing
+
+
+def channels_of(link):
+    return [channel for number, channel in link._driver.channels.items() if number]
+
+
+def test_exclusive_queue_of_a_broadcast_handler_is_made_anew(vhost_uri, proxy):
+    class Listener:
+        name = "listener"
+        heard = []
+
+        @event_handler("caller", "happened", handler_type=BROADCAST, reliable_delivery=False)
+        def handle(self, number):
+            self.heard.append(number)
+
+    with hosted({"AMQP_URI": vhost_uri}) as services:
+        with run_services({"AMQP_URI": proxy.uri}, Listener):
+            services.dispatch("happened", 1)
+            wait_until(lambda: Listener.heard == [1])
+            for number in range(2, 5):
+                proxy.cut(reset=True)
+                repeated = spawn(repeat, services.dispatch, "happened", number)
+                wait_until(lambda number=number: number in Listener.heard)
+                kill(repeated)
+
+    assert set(Listener.heard) == {1, 2, 3, 4}
+
+
+def repeat(function, *args):
+    """Call a function again and again: what nobody listens to is lost."""
+    while True:
+        function(*args)
+        sleep(0.05)
 
 
 def connections_of(api, vhost, at_least):

@@ -11,9 +11,10 @@ from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.amqp.sharing import SharedConnection
 from rpcnode.concurrency import socket, spawn
 from rpcnode.exceptions import BrokerRefused, BrokerUnavailable, ConnectionLost, RpcTimeout
-from tests.amqp.broker import Proxy, cut, linked, with_credentials
+from tests.amqp.broker import cut, linked, with_credentials
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load
+from tests.faults.proxy import Proxy
 from tests.faults.test_broker import recovers
 from tests.hosting import hosted, wait_until
 from tests.rabbitmq_server import RabbitServer, with_vhost
@@ -84,10 +85,11 @@ def test_next_is_used_when_one_dies_and_the_first_when_that_dies_too(proxies, ca
     caplog.set_level(logging.INFO)
     first, second = proxies
     with linked(either(*proxies)) as link:
-        first.is_refusing = True
+        first.refuse()
         first.cut()
         wait_until(lambda: link.is_connected and broker_of(link) == second.uri)
-        first.is_refusing, second.is_refusing = False, True
+        first.admit()
+        second.refuse()
         second.cut()
         wait_until(lambda: link.is_connected and broker_of(link) == first.uri)
 
@@ -100,10 +102,10 @@ def test_next_is_used_when_one_dies_and_the_first_when_that_dies_too(proxies, ca
 def test_connection_that_is_merely_cut_comes_back_to_its_broker(proxies):
     first, second = proxies
     with linked(either(*proxies)) as link:
-        first.is_refusing = True
+        first.refuse()
         first.cut()
         wait_until(lambda: link.is_connected and broker_of(link) == second.uri)
-        first.is_refusing = False
+        first.admit()
         cut(link)
         link.wait_connected(10)
 
@@ -116,7 +118,7 @@ def test_both_connections_of_a_process_go_to_the_same_broker(proxies, caplog):
     shared.open()
     shared.publishing.start()
     shared.publishing.wait_connected(10)
-    first.is_refusing = True  # what is connected stays so, and only one of them is cut
+    first.refuse()  # what is connected stays so, and only one of them is cut
     cut(shared.consuming)
 
     wait_until(lambda: shared.consuming.is_connected and shared.publishing.generation == 2)
@@ -129,7 +131,7 @@ def test_both_connections_of_a_process_go_to_the_same_broker(proxies, caplog):
 
 def test_each_address_has_its_own_time_to_answer(proxies, caplog):
     silent, answering = proxies
-    silent.is_silent = True
+    silent.stall()
     began = monotonic()
 
     with linked(either(silent, silent, answering), connect_timeout=0.5) as link:
@@ -163,12 +165,12 @@ def test_refusal_of_one_is_no_end_as_long_as_another_lets_us_in(vhost_uri, caplo
 
 def test_refusal_of_one_is_no_end_as_long_as_another_may_come(vhost_uri, proxies, caplog):
     away = proxies[0]
-    away.is_refusing = True
+    away.refuse()
     wrong = with_credentials(vhost_uri, "guest:sesame")
     link = Link(BrokerSettings(f"{wrong};{away.uri}"), "tests'")
     opening = spawn(link.open)
     wait_until(lambda: caplog.text.count("refuses us") > 1)
-    away.is_refusing = False
+    away.admit()
     opening.wait()
 
     assert broker_of(link) == away.uri
@@ -211,7 +213,7 @@ def test_what_is_published_first_at_a_new_broker_finds_its_exchange(
     with hosted({"AMQP_URI": either(*strangers)}, Ledger) as services:
         load = Load(services, callers=16, dispatchers=8)
         goes_on(load)
-        first.is_refusing = True
+        first.refuse()
         first.cut()
         goes_on(load)
         load.end()

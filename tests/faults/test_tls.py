@@ -12,9 +12,10 @@ from rpcnode.concurrency import spawn
 from rpcnode.events import event_handler
 from rpcnode.exceptions import BrokerRefused
 from rpcnode.rpc import rpc
-from tests.amqp.broker import Proxy, cut, linked
+from tests.amqp.broker import cut, linked
 from tests.certificates import EXPIRED, Authority, ServerTls
 from tests.faults.load import Load
+from tests.faults.proxy import Proxy
 from tests.faults.test_broker import all_is_well, recovers
 from tests.hosting import hosted, wait_until
 from tests.management_api import ManagementApi
@@ -183,6 +184,18 @@ def test_client_certificate_of_another_authority_is_refused(server, run, trustin
     assert "Traceback" not in done.stderr
 
 
+def test_refusal_of_a_client_certificate_is_understood_at_the_first_attempt(
+    server, trusting, stranger, caplog
+):
+    options = {**trusting, **as_client(stranger.issue(CLIENT))}
+    for _ in range(10):  # the broker's alert races the end of the connection
+        link = Link(BrokerSettings(server.tls_uri, ssl=options), "tests'")
+        with pytest.raises(BrokerRefused, match="it refuses us: unknown ca"):
+            link.open()
+
+    assert "cannot reach" not in caplog.text
+
+
 def test_who_speaks_no_tls_is_refused(server, run, trusting):
     done = run(server.uri.replace("amqp:", "amqps:"), trusting)
 
@@ -281,22 +294,22 @@ def test_files_are_read_again_for_each_connection(server, authority, stranger, t
 @pytest.fixture
 def proxy(server):
     """Stands between us and the server; what passes is encrypted."""
-    proxy = Proxy(server.tls_uri)
-    yield proxy
-    proxy.close()
+    with Proxy(server.tls_uri) as proxy:
+        yield proxy
 
 
 def test_connection_that_is_cut_in_the_handshake_is_tried_again(proxy, trusting, caplog):
     options = {**trusting, "server_hostname": "localhost"}
-    proxy.is_silent = True
+    proxy.stall()
     link = Link(BrokerSettings(proxy.uri, ssl=options, connect_timeout=1), "tests'")
     opening = spawn(link.open)
     wait_until(lambda: "(timed out)" in caplog.text)
-    proxy.is_silent, proxy.is_refusing = False, True
+    proxy.resume()
+    proxy.refuse()
     accepted, complaints = proxy.accepted, caplog.text.count("cannot reach the broker")
     wait_until(lambda: proxy.accepted > accepted + 1)
     wait_until(lambda: caplog.text.count("cannot reach the broker") > complaints + 1)
-    proxy.is_refusing = False
+    proxy.admit()
     opening.wait()
 
     assert link.is_connected
@@ -306,9 +319,9 @@ def test_connection_that_is_cut_in_the_handshake_is_tried_again(proxy, trusting,
 def test_silent_broker_is_noticed_behind_tls_too(proxy, trusting, caplog):
     options = {**trusting, "server_hostname": "localhost"}
     with linked(proxy.uri, ssl=options, heartbeat=1) as link:
-        proxy.is_silent = True
+        proxy.stall()
         wait_until(lambda: not link.is_connected)
-        proxy.is_silent = False
+        proxy.resume()
 
         assert "heartbeats missed" in caplog.text
         link.wait_connected(10)

@@ -1,0 +1,1 @@
+"""What services say over HTTP: routes, requests, replies; the entry is `extensions.http`."""

@@ -1,0 +1,3 @@
+"""HTTP, under the names that Nameko's users know."""
+
+__all__ = ()
