@@ -1,116 +1,152 @@
 """Measures rpcnode beside its peers: `make bench`, or `python -m benchmarks`.
 
-The environment says how long: BENCH_SECONDS (4) are counted in each measurement, after
-BENCH_WARM_UP (1); BENCH_ROUNDS (5). RPCNODE_TEST_AMQP_URI names a broker to use instead of one
-of our own; its CPU time is then unknown.
+docs/benchmarks.md explains the arguments and the variables of the environment.
 """
 
+import compileall
 import os
-import secrets
+import platform
+import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Bench, Measurement, schedule
-from benchmarks.peer import PEERS, NotAvailable, Peer
+from benchmarks.broker import Broker, broker
+from benchmarks.measuring import Bench, Failure, Measurement, Workload
+from benchmarks.options import Options, read
+from benchmarks.page import write_page
+from benchmarks.peer import ROOT, NotAvailable, Peer
+from benchmarks.plan import Cell, schedule
 from benchmarks.process import PeerFailed
 from benchmarks.report import Report
-from benchmarks.workloads import WORKLOADS
-from tests.external_server import ExternalServer
-from tests.management_api import ManagementApi
-from tests.rabbitmq_server import RabbitServer, ServerFailed, with_vhost
+from benchmarks.results import Results
+from tests.rabbitmq_server import ServerFailed
 
-RESULTS = Path(__file__).parent / "results"
+PATIENCE = 2  # failures of a peer with a workload, after which it is not tried again
+FOLDER = Path(__file__).parent / "results"
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Measure and report; return 0, or 1 when a call or a program failed, 2 without a broker."""
-    seconds = float(os.environ.get("BENCH_SECONDS", "4"))
-    warm_up = float(os.environ.get("BENCH_WARM_UP", "1"))
-    facts: dict[str, Any] = {
-        "seconds": seconds,
-        "warm_up": warm_up,
-        "rounds": int(os.environ.get("BENCH_ROUNDS", "5")),
+    options = read(arguments)
+    if options.results is not None:
+        results = Results.load(options.results)
+    else:
+        try:
+            results = run(options)
+        except ServerFailed as exc:
+            print(exc, file=sys.stderr)
+            return 2
+        path = results.write(FOLDER / time.strftime("%Y%m%d-%H%M%S.json"))
+        print(f"\nall figures: {path}")
+    print(f"\n{Report(results).text()}")
+    if options.write_docs:
+        write_page(results)
+    return 1 if results.failures else 0
+
+
+def run(options: Options) -> Results:
+    """Measure everything that is wanted, with whom it can be."""
+    sizes = options.sizes
+    results = Results(facts={**machine(), **sizes})
+    peers = available(tuple(map(Peer.load, options.peers)), results)
+    with ExitStack() as stack:
+        needs_broker = any(each.needs_broker for each in options.workloads)
+        server = stack.enter_context(broker()) if needs_broker else None
+        bench = Bench(
+            server.pid if server else None,
+            sizes["BENCH_SECONDS"],
+            sizes["BENCH_WARM_UP"],
+            int(sizes["BENCH_CALLS"]),
+            int(sizes["BENCH_PENDING"]),
+            int(sizes["BENCH_DRAINED"]),
+            results.versions,
+        )
+        results.facts |= server.facts() if server else {}
+        measure_all(
+            server, bench, list(schedule(options.rounds, options.workloads, peers)), results
+        )
+    return results
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on beside the programs."""
+    return {
+        "date": time.strftime("%Y-%m-%d"),
         "cpus": os.cpu_count(),
-        "python": sys.version.split()[0],
-        "versions": {},
+        "python": platform.python_version(),
     }
-    measurements: list[Measurement] = []
-    status = 0
-    try:
-        with broker() as (server, pid):
-            measure_all(server, Bench(pid, seconds, warm_up), facts, measurements)
-    except ServerFailed as exc:
-        print(exc, file=sys.stderr)
-        return 2
-    except PeerFailed as exc:
-        print(f"\n{exc}", file=sys.stderr)
-        status = 1
-    report = Report(measurements)
-    path = RESULTS / time.strftime("%Y%m%d-%H%M%S.json")
-    report.write(path, facts)
-    print(f"\n{report.table()}\n\n{report.verdict()}\n{report.disturbance()}\n{path}")
-    return status
 
 
-@contextmanager
-def broker() -> Iterator[tuple[RabbitServer | ExternalServer, int | None]]:
-    """Yield a broker, and its process's id where it is our own."""
-    external = ExternalServer.from_environment()
-    if external is not None:
-        yield external, None
-        return
-    server = RabbitServer()
-    server.start()
-    try:
-        yield server, server.pid
-    finally:
-        server.stop()
-
-
-def measure_all(
-    server: RabbitServer | ExternalServer,
-    bench: Bench,
-    facts: dict[str, Any],
-    measurements: list[Measurement],
-) -> None:
-    """Measure everything; what is found is added as it comes, so that a failure leaves the rest."""
-    api = ManagementApi(server.api_uri)
-    for number, workload, peer in schedule(facts["rounds"], WORKLOADS, available(PEERS)):
-        print(f"round {number}: {workload.name}: {peer.name}", end="", flush=True)
-        with virtual_host(api) as vhost:
-            uri = with_vhost(server.uri, vhost)
-            found, facts["versions"][peer.name] = bench.measure(number, workload, peer, uri)
-        measurements.append(found)
-        print(f": {found.calls_per_second:,.0f} calls/s", flush=True)
-
-
-def available(peers: tuple[Peer, ...]) -> list[Peer]:
+def available(peers: Sequence[Peer], results: Results) -> list[Peer]:
     """Return the peers whose environments are there or can be made; say which are not."""
+    compile_own()
     found = []
     for peer in peers:
         try:
             peer.prepare()
         except NotAvailable as exc:
             print(exc, file=sys.stderr)
+            results.missing[peer.name] = str(exc)
         else:
             found.append(peer)
     return found
 
 
-@contextmanager
-def virtual_host(api: ManagementApi) -> Iterator[str]:
-    """Yield the name of a fresh virtual host: no measurement finds what another left behind."""
-    name = f"bench-{secrets.token_hex(4)}"
-    api.create_vhost(name)
+def compile_own() -> None:
+    """Compile what lies in the project's folder, as pip does with what it installs.
+
+    Else a Python that writes no bytecode would compile it at each start, and measure that.
+    """
+    for folder in ("rpcnode", "benchmarks"):
+        compileall.compile_dir(ROOT / folder, rx=re.compile(r"/\.venv"), quiet=2)
+
+
+def measure_all(
+    server: Broker | None,
+    bench: Bench,
+    plan: Sequence[Cell],
+    results: Results,
+) -> None:
+    """Measure what is planned; a failure is noted, and the rest goes on."""
+    left = sum(workload.expected_seconds(bench) for _number, workload, _peer in plan)
+    print(f"{len(plan)} measurements, about {left / 60:.0f} minutes", flush=True)
+    for number, workload, peer in plan:
+        print(f"{left / 60:4.1f} min  round {number}  {workload.name:<19}", end="", flush=True)
+        print(f"{peer.name:<12}", end="", flush=True)
+        try:
+            print(measure(server, bench, (number, workload, peer), results), flush=True)
+        except KeyboardInterrupt:
+            print("\ninterrupted: what was measured is reported")
+            return
+        left -= workload.expected_seconds(bench)
+
+
+def measure(server: Broker | None, bench: Bench, cell: Cell, results: Results) -> str:
+    """Make one measurement, and note what came of it; return that for the line of progress."""
+    number, workload, peer = cell
+    if results.failures_of(workload.name, peer.name) >= PATIENCE:
+        return "left out: it failed before"
     try:
-        yield name
-    finally:
-        api.delete_vhost(name)
+        with virtual_host(server, workload) as uri:
+            figures = workload.measure(bench, peer, uri)
+    except Exception as exc:  # whatever it is, half an hour of figures must not be lost for it
+        reason = str(exc) if isinstance(exc, PeerFailed) else f"{type(exc).__name__}: {exc}"
+        results.failures.append(Failure(number, workload.name, peer.name, reason))
+        return f"failed: {reason}"
+    results.measurements.append(Measurement(number, workload.name, peer.name, figures))
+    return workload.brief(figures)
+
+
+def virtual_host(server: Broker | None, workload: Workload) -> AbstractContextManager[str]:
+    """Yield the URI of a virtual host for one measurement; empty where none is needed."""
+    if server is None or not workload.needs_broker:
+        return nullcontext("")
+    return server.virtual_host()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

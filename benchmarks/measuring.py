@@ -1,115 +1,138 @@
-"""One measurement, and the order of many."""
+"""What every measurement has: a workload, a bench to measure it on, a meter."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from benchmarks.peer import Peer
-from benchmarks.process import (
-    PeerFailed,
-    PeerProcess,
-    cpu_seconds,
-    machine_cpu_seconds,
-    running,
-)
-from benchmarks.workloads import Workload
+from benchmarks.process import cpu_seconds, machine_cpu_seconds
 
 GRACE = 30.0  # seconds beyond what a program was asked to take
+
+Figures = dict[str, float | None]
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one peer did with one workload in one round; times of CPU are for one call.
-
-    `others_cpus` is how many CPUs were busy with other processes meanwhile.
-    """
+    """What one peer did with one workload in one round."""
 
     round: int
     workload: str
     peer: str
-    calls_per_second: float
-    p50_ms: float
-    p99_ms: float
-    client_cpu_us: float
-    service_cpu_us: float
-    broker_cpu_us: float | None
-    others_cpus: float
+    figures: Figures
 
-    @property
-    def cpu_us(self) -> float | None:
-        """The CPU time of a call in all three processes."""
-        if self.broker_cpu_us is None:
-            return None
-        return self.client_cpu_us + self.service_cpu_us + self.broker_cpu_us
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a peer has no figures for one workload in one round."""
+
+    round: int
+    workload: str
+    peer: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Bench:
     """How to measure: count for `seconds`, after `warm_up` seconds that are not counted.
 
-    `broker_pid` is None where the broker's process is not ours to see.
+    `broker_pid` is None where the broker's process is not ours to see. `calls` is how many the
+    memory is looked at after, `pending` how many calls wait in the measurement of growth,
+    `drained` the length of the queue that is drained. `versions` is filled meanwhile: what each
+    peer runs on.
     """
 
     broker_pid: int | None
     seconds: float
     warm_up: float
+    calls: int = 1_000_000
+    pending: int = 100_000
+    drained: int = 20_000
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def measure(
-        self, number: int, workload: Workload, peer: Peer, amqp_uri: str
-    ) -> tuple[Measurement, dict[str, str]]:
-        """Return what was measured in round `number`, and the versions of the peer's packages.
+    def timing(self) -> dict[str, float]:
+        """Return what every client is told about time."""
+        return {"seconds": self.seconds, "warm_up": self.warm_up}
 
-        Raises PeerFailed when a call or a program fails.
+
+class Meter:
+    """Reads the CPU time of processes, named by what they are, and of the whole machine."""
+
+    def __init__(self, bench: Bench, **pids: int) -> None:
+        self._pids = pids if bench.broker_pid is None else {**pids, "broker": bench.broker_pid}
+
+    def start(self) -> None:
+        """Note where the clocks stand."""
+        self._began = time.monotonic()
+        self._machine, self._before = machine_cpu_seconds(), self._read()
+
+    def stop(self, operations: float) -> Figures:
+        """Return the microseconds of CPU that one of so many `operations` took, where it did.
+
+        `others_cpus` is how many CPUs were busy with other processes meanwhile.
         """
-        address = {"AMQP_URI": amqp_uri}
-        for_service = {"config": {**workload.config, **workload.service_config, **address}}
-        for_client = {
-            "config": {**workload.client_config(), **address},
-            "payload": workload.payload(),
-            "in_flight": workload.in_flight,
-            "seconds": self.seconds,
-            "warm_up": self.warm_up,
-        }
-        with running(peer, "service", for_service) as service:
-            versions = service.expect("ready", GRACE)["versions"]
-            with running(peer, "client", for_client) as client:
-                figures = self._listen(client, service)
-        return Measurement(number, workload.name, peer.name, **figures), versions
+        machine, after = machine_cpu_seconds() - self._machine, self._read()
+        taken = {name: after[name] - self._before[name] for name in self._pids}
+        figures: Figures = dict.fromkeys(("client_cpu_us", "service_cpu_us", "broker_cpu_us"))
+        figures |= {f"{name}_cpu_us": each / operations * 1e6 for name, each in taken.items()}
+        known = None not in (figures["broker_cpu_us"], figures["service_cpu_us"])
+        figures["cpu_us"] = sum(taken.values()) / operations * 1e6 if known else None
+        others = max(0.0, machine - sum(taken.values()))
+        figures["others_cpus"] = others / (time.monotonic() - self._began)
+        return figures
 
-    def _listen(self, client: PeerProcess, service: PeerProcess) -> dict[str, Any]:
-        pids = {"client": client.pid, "service": service.pid}
-        if self.broker_pid is not None:
-            pids["broker"] = self.broker_pid
-        client.expect("begin", GRACE + self.warm_up)
-        machine_before, before = machine_cpu_seconds(), _cpu_of(pids)
-        end = client.expect("end", GRACE + self.seconds)
-        machine, after = machine_cpu_seconds() - machine_before, _cpu_of(pids)
-        if end["failure"] or not end["calls"]:
-            raise PeerFailed(f"{client.label}: {end['failure'] or 'no call ended'}")
-        latencies = client.expect("latencies", GRACE)
-        taken = {name: after[name] - before[name] for name in pids}
-        cpu = {f"{name}_cpu_us": seconds / end["calls"] * 1e6 for name, seconds in taken.items()}
-        return {
-            "calls_per_second": end["calls"] / end["seconds"],
-            "p50_ms": latencies["p50"] * 1000,
-            "p99_ms": latencies["p99"] * 1000,
-            **({"broker_cpu_us": None} | cpu),
-            "others_cpus": max(0.0, machine - sum(taken.values())) / end["seconds"],
-        }
+    def _read(self) -> dict[str, float]:
+        return {name: cpu_seconds(pid) for name, pid in self._pids.items()}
 
 
-def _cpu_of(pids: dict[str, int]) -> dict[str, float]:
-    return {name: cpu_seconds(pid) for name, pid in pids.items()}
+@dataclass(frozen=True)
+class Workload:
+    """One thing that is measured; a subclass is a kind of them, in a module of `kinds`.
 
-
-def schedule(
-    rounds: int, workloads: Sequence[Workload], peers: Sequence[Peer]
-) -> Iterator[tuple[int, Workload, Peer]]:
-    """Yield what to measure: in each round everything once, every other round with peers reversed.
-
-    What disturbs the machine for a while then hits all peers, and none is always the first.
+    `needs` is the kind of work that a peer must be able to do. `most_rounds` is in how many rounds
+    it is measured at most: what takes long, or shows only the shape of things. `only` are the peers
+    that it is measured with, for the reason `why`; all if empty.
     """
-    for number in range(1, rounds + 1):
-        for workload in workloads:
-            for peer in peers if number % 2 else reversed(peers):
-                yield number, workload, peer
+
+    name: str
+    needs: str
+    title: str
+    most_rounds: int | None = None
+    only: tuple[str, ...] = ()
+    why: str = ""
+
+    # What is shown of it, and under which heading.
+    columns: ClassVar[Mapping[str, str]]
+    needs_broker: ClassVar[bool] = True
+
+    def measure(self, bench: Bench, peer: Peer, uri: str) -> Figures:
+        """Return what was measured; raise PeerFailed when a call or a program fails.
+
+        `uri` is that of a virtual host of its own; empty where no broker is needed.
+        """
+        raise NotImplementedError
+
+    def expected_seconds(self, bench: Bench) -> float:
+        """Return how long a measurement takes, about, all preparations included."""
+        return bench.seconds + bench.warm_up + 1.5
+
+    def brief(self, figures: Figures) -> str:
+        """Return the first of its figures, for the line that tells the progress."""
+        name, heading = next(iter(self.columns.items()))
+        return f"{shown(figures[name])} {heading}"
+
+    def left_out(self, peer: Peer) -> str | None:
+        """Return why it is not measured with a peer; None where it is."""
+        if self.needs not in peer.does:
+            return peer.reason(self.needs)
+        if self.only and peer.name not in self.only:
+            return self.why
+        return None
+
+
+def shown(value: float | None) -> str:
+    """Return a figure for people: three digits, or all of a large one."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

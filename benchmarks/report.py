@@ -1,103 +1,90 @@
-"""What the measurements say: a table for people, JSON for programs."""
+"""What a run has found, in words and tables for people."""
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from benchmarks.measuring import Measurement
-from benchmarks.peer import NAMEKO, RPCNODE
-from benchmarks.summary import Spread, ratios, spread
-from benchmarks.workloads import BUSY
-
-AIM = 4.0  # times Nameko's calls per second, in the workload BUSY
-COLUMNS = {
-    "calls_per_second": "calls/s",
-    "p50_ms": "p50 ms",
-    "p99_ms": "p99 ms",
-    "client_cpu_us": "client µs",
-    "service_cpu_us": "service µs",
-    "broker_cpu_us": "broker µs",
-    "cpu_us": "all three µs",
-}
+from benchmarks.measuring import Workload, shown
+from benchmarks.peer import NAMES, Peer
+from benchmarks.results import Results
+from benchmarks.tables import Tables
+from benchmarks.targets import OURS, verdicts
+from benchmarks.workloads import WORKLOADS
 
 
 class Report:
-    """Reads measurements."""
+    """Reads the results of a run."""
 
-    def __init__(self, measurements: Sequence[Measurement]) -> None:
-        self.measurements = measurements
-        self.workloads = list(dict.fromkeys(each.workload for each in measurements))
-        names = {each.peer for each in measurements}
-        self.others = sorted(names - {RPCNODE.name})
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.tables = Tables(results)
+        measured = {each.workload for each in results.measurements}
+        self.workloads = [each for each in WORKLOADS if each.name in measured]
 
-    def rounds(self, workload: str, peer: str, metric: str) -> dict[int, float | None]:
-        """Return one metric of one peer in each round."""
-        return {
-            each.round: getattr(each, metric)
-            for each in self.measurements
-            if (each.workload, each.peer) == (workload, peer)
-        }
+    def text(self) -> str:
+        """Return everything."""
+        blocks = ["\n".join(self.block(each)) for each in self.workloads]
+        parts = [*blocks, *self.failures(), "\n".join(self.targets()), self.disturbance()]
+        return "\n\n".join(part for part in parts if part)
 
-    def ratio(self, workload: str, peer: str, metric: str) -> Spread | None:
-        """Return the spread of rpcnode / peer over the rounds; None when one was not measured."""
-        ours = self.rounds(workload, RPCNODE.name, metric)
-        return spread(ratios(ours, self.rounds(workload, peer, metric)).values())
+    def block(self, workload: Workload) -> Iterator[str]:
+        """Yield the lines of one workload: medians, and our ratio to each peer with its interval.
 
-    def table(self) -> str:
-        """Return the table: medians over the rounds, and the ratios with their spread."""
-        return "\n\n".join("\n".join(self._block(workload)) for workload in self.workloads)
+        The ratio is that of the first column.
+        """
+        headline = next(iter(workload.columns))
+        peers = self.ordered(workload)
+        compared = ["rpcnode / it"] if len(peers) > 1 else []
+        yield _line(workload.title, [*workload.columns.values(), *compared])
+        for peer in peers:
+            found = [self.tables.own(workload.name, peer, each) for each in workload.columns]
+            cells = [shown(each.median if each else None) for each in found]
+            yield _line(f"  {peer}", cells) + self._ratio(workload.name, peer, headline)
 
-    def _block(self, workload: str) -> Iterable[str]:
-        yield _line(workload, COLUMNS.values())
-        for peer in (RPCNODE.name, *self.others):
-            found = [spread(self.rounds(workload, peer, metric).values()) for metric in COLUMNS]
-            yield _line(peer, map(_number, found))
-        for peer in self.others:
-            found = [self.ratio(workload, peer, metric) for metric in COLUMNS]
-            yield _line(f"rpcnode / {peer}", [f"{one.median:.2f}" if one else "-" for one in found])
-            yield _line("", [f"{one.low:.2f}..{one.high:.2f}" if one else "" for one in found])
+    def ordered(self, workload: Workload) -> list[str]:
+        """Return who was measured with a workload, in the order in which peers are listed."""
+        measured = self.tables.peers(workload.name)
+        return [peer for peer in NAMES if peer in measured]
 
-    def verdict(self) -> str:
-        """Return the line that says whether the aim is reached."""
-        found = self.ratio(BUSY.name, NAMEKO.name, "calls_per_second")
-        if found is None:
-            return f"no ratio to Nameko at {BUSY.name}: one of the two was not measured"
-        outcome = "reached" if found.median >= AIM else "not reached"
-        return (
-            f"{found.median:.2f} times Nameko's calls/s at {BUSY.name} "
-            f"({found.low:.2f} to {found.high:.2f}); the aim is {AIM:g}: {outcome}"
-        )
+    def _ratio(self, workload: str, peer: str, metric: str) -> str:
+        found = None if peer == OURS else self.tables.ratio(workload, OURS, peer, metric)
+        return f"{found.median:>14.2f}  ({found.low:.2f} to {found.high:.2f})" if found else ""
+
+    def failures(self) -> Iterator[str]:
+        """Yield a line for each measurement that failed, and each peer that could not be had."""
+        for reason in self.results.missing.values():
+            yield f"not measured: {reason}"
+        for each in self.results.failures:
+            yield f"failed: round {each.round}, {each.workload}, {each.peer}: {each.reason}"
+
+    def targets(self) -> Iterator[str]:
+        """Yield a line for each target that there are figures for, and the number of others."""
+        said = verdicts(self.tables)
+        known = [each for each in said if each.found is not None]
+        for each in known:
+            target = each.target
+            title = f"{target.workload} {target.metric} {target.wording()}"
+            yield f"{title:<60} {each.figure:<28} {each.outcome}"
+        if len(known) < len(said):
+            yield f"targets that were not measured: {len(said) - len(known)}"
 
     def disturbance(self) -> str:
         """Return the line that says what else the machine did."""
-        found = spread(each.others_cpus for each in self.measurements)
-        if found is None:
-            return "nothing was measured"
-        busy = f"{found.median:.2f}, {found.high:.2f} at most"
+        found = [each.figures.get("others_cpus") for each in self.results.measurements]
+        known = [each for each in found if each is not None]
+        median = self.tables.disturbance()
+        if median is None:
+            return "CPUs busy with other processes meanwhile: not known"
+        busy = f"{median.median:.2f}, {max(known):.2f} at most"
         return f"CPUs busy with other processes meanwhile: {busy}"
 
-    def write(self, path: Path, facts: dict[str, Any]) -> None:
-        """Write everything, with `facts` about the run, as JSON."""
-        compared = [
-            {"workload": workload, "peer": peer, "metric": metric, **asdict(found)}
-            for workload in self.workloads
-            for peer in self.others
-            for metric in COLUMNS
-            if (found := self.ratio(workload, peer, metric)) is not None
-        ]
-        measured = [asdict(each) for each in self.measurements]
-        document = {**facts, "verdict": self.verdict(), "ratios": compared, "measured": measured}
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+def left_out(peers: Iterable[Peer]) -> Iterator[tuple[str, str, str]]:
+    """Yield workload, peer and reason of each measurement that is never made."""
+    for workload in WORKLOADS:
+        for peer in peers:
+            reason = workload.left_out(peer)
+            if reason is not None:
+                yield workload.name, peer.name, reason
 
 
 def _line(title: str, cells: Iterable[str]) -> str:
-    return f"{title:<32}" + "".join(f"{cell:>13}" for cell in cells)
-
-
-def _number(found: Spread | None) -> str:
-    if found is None:
-        return "-"
-    return f"{found.median:,.0f}" if found.median >= 100 else f"{found.median:.3g}"
+    return f"{title:<46}" + "".join(f"{cell:>14}" for cell in cells)

@@ -1,18 +1,25 @@
-"""The arithmetic of the measurements: percentiles, ratios, medians and spreads."""
+"""The arithmetic of the measurements: percentiles, ratios, medians and intervals."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+CONFIDENCE = 0.95
+
 
 @dataclass(frozen=True)
-class Spread:
-    """The median of several values, and the smallest and the largest of them."""
+class Interval:
+    """The median of several values, and between which of them the true median lies.
+
+    It does so with at least 95 % probability if there are six values or more; of fewer these
+    are the smallest and the largest, and `confidence` says what they are worth.
+    """
 
     median: float
     low: float
     high: float
+    confidence: float
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float | None:
@@ -25,10 +32,29 @@ def percentile(ordered: Sequence[float], percent: float) -> float | None:
     return ordered[max(1, math.ceil(len(ordered) * percent / 100)) - 1]
 
 
-def spread(values: Iterable[float | None]) -> Spread | None:
-    """Return the spread of what could be measured; None when nothing could."""
-    known = [value for value in values if value is not None]
-    return Spread(median(known), min(known), max(known)) if known else None
+def interval(values: Iterable[float | None]) -> Interval | None:
+    """Return the interval of what could be measured; None when nothing could.
+
+    It is made of order statistics, and assumes nothing of how the values are distributed: the
+    true median lies below the k-th of n with the probability of fewer than k heads in n tosses
+    of a coin (David and Nagaraja, Order Statistics, section 7.1), and as often above the k-th
+    from the end.
+    """
+    known = sorted(value for value in values if value is not None)
+    if not known:
+        return None
+    rank = 1
+    while rank < (len(known) + 1) // 2 and _confidence(len(known), rank + 1) >= CONFIDENCE:
+        rank += 1
+    confidence = _confidence(len(known), rank)
+    return Interval(median(known), known[rank - 1], known[-rank], confidence)
+
+
+def _confidence(count: int, rank: int) -> float:
+    """Return how probably the median lies from the `rank`-th of `count` values to its mirror."""
+    tosses = 1 << count
+    tail = sum(math.comb(count, heads) for heads in range(rank)) / tosses
+    return 1 - 2 * tail
 
 
 def ratios(

@@ -1,52 +1,35 @@
-"""The order of the measurements."""
+"""The meter, and how figures are shown."""
 
-from collections import Counter
+import os
+import time
 
-from benchmarks.measuring import schedule
-from benchmarks.peer import Peer
-from benchmarks.workloads import Workload
+import pytest
 
-IDLE, BUSY = Workload("idle", 1), Workload("busy", 100)
-OURS, THEIRS = Peer("ours"), Peer("theirs")
+from benchmarks.measuring import Bench, Meter, shown
 
-
-def test_every_peer_gets_every_workload_once_in_each_round():
-    rounds = 5
-
-    order = list(schedule(rounds, [IDLE, BUSY], [OURS, THEIRS]))
-
-    assert len(order) == rounds * 4
-    assert len({(number, workload.name, peer) for number, workload, peer in order}) == 20
+DEADLINE = 10.0
 
 
-def test_rounds_come_one_after_the_other():
-    order = schedule(3, [IDLE, BUSY], [OURS, THEIRS])
+def test_meter_tells_the_cpu_time_of_an_operation_and_what_is_not_known():
+    meter = Meter(Bench(None, 1, 0), client=os.getpid())
+    meter.start()
+    deadline, own = time.monotonic() + DEADLINE, time.process_time()
 
-    numbers = [number for number, _workload, _peer in order]
+    while time.process_time() < own + 0.1 and time.monotonic() < deadline:
+        sum(range(1000))
+    figures = meter.stop(10)
 
-    assert numbers == [1] * 4 + [2] * 4 + [3] * 4
-
-
-def test_peers_follow_each_other_and_take_turns_in_being_the_first():
-    order = list(schedule(2, [IDLE, BUSY], [OURS, THEIRS]))
-
-    found = [(number, workload.name, peer.name) for number, workload, peer in order]
-
-    assert found == [
-        (1, "idle", "ours"),
-        (1, "idle", "theirs"),
-        (1, "busy", "ours"),
-        (1, "busy", "theirs"),
-        (2, "idle", "theirs"),
-        (2, "idle", "ours"),
-        (2, "busy", "theirs"),
-        (2, "busy", "ours"),
-    ]
+    assert 5_000 < figures["client_cpu_us"] < 100_000
+    assert figures["broker_cpu_us"] is None
+    assert figures["cpu_us"] is None
+    assert figures["others_cpus"] >= 0
 
 
-def test_over_an_even_number_of_rounds_each_peer_is_as_often_first():
-    order = list(schedule(6, [BUSY], [OURS, THEIRS]))
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, "-"), (0.84249, "0.842"), (14.3, "14.3"), (1234.5, "1,234"), (100000, "100,000")],
+)
+def test_figures_are_shown_with_three_digits_or_as_whole_numbers(value, expected):
+    text = shown(value)
 
-    first = Counter(peer.name for _number, _workload, peer in order[::2])
-
-    assert first == {"ours": 3, "theirs": 3}
+    assert text == expected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.summary import Spread, percentile, ratios, spread
+from benchmarks.summary import Interval, interval, percentile, ratios
 
 
 @pytest.mark.parametrize(
@@ -24,20 +24,35 @@ def test_percentiles_of_a_hundred_values_are_these_values():
     assert found == [1, 50, 99, 100]
 
 
-def test_nothing_has_no_percentile_and_no_spread():
+def test_nothing_has_no_percentile_and_no_interval():
     unknown = [None, None]
 
-    found = (percentile([], 50), spread([]), spread(unknown))
+    found = (percentile([], 50), interval([]), interval(unknown))
 
     assert found == (None, None, None)
 
 
-def test_spread_is_the_median_and_the_ends_of_what_is_known():
+def test_interval_is_the_median_and_the_ends_of_what_is_known():
     values = [4.0, None, 1.0, 2.0, 9.0]
 
-    found = spread(values)
+    found = interval(values)
 
-    assert found == Spread(median=3.0, low=1.0, high=9.0)
+    assert found == Interval(median=3.0, low=1.0, high=9.0, confidence=0.875)
+
+
+# The ranks are those of the table of distribution-free intervals for a median, at 95 %, in
+# textbooks of statistics: 1 for 6 to 8 values, 2 for 9 to 11, 3 for 12 to 14, 6 for 20.
+@pytest.mark.parametrize(
+    ("count", "rank", "confidence"),
+    [(1, 1, 0.0), (5, 1, 0.9375), (6, 1, 0.9688), (8, 1, 0.9922), (9, 2, 0.9609), (20, 6, 0.9586)],
+)
+def test_interval_is_as_narrow_as_95_percent_allow(count, rank, confidence):
+    values = [float(number) for number in range(1, count + 1)]
+
+    found = interval(values)
+
+    assert (found.low, found.high) == (rank, count + 1 - rank)
+    assert found.confidence == pytest.approx(confidence, abs=5e-5)
 
 
 def test_ratios_are_taken_within_a_round():

@@ -1,0 +1,1 @@
+"""aio-pika, with the pattern for RPC that it comes with."""

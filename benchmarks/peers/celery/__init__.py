@@ -1,0 +1,1 @@
+"""Celery, with RabbitMQ as its broker and for its results."""

@@ -1,0 +1,1 @@
+"""Dramatiq, with RabbitMQ as its broker."""

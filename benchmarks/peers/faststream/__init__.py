@@ -1,0 +1,1 @@
+"""FastStream, with its broker for RabbitMQ."""

@@ -1,0 +1,1 @@
+"""kombu by hand, greened by eventlet: `ConsumerMixin` and pools of producers."""

@@ -1,0 +1,1 @@
+"""pika, as in the tutorials of RabbitMQ."""
