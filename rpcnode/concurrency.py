@@ -75,7 +75,9 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-MOST_IDLE = 100  # green threads that wait for something to run; each takes about 20 kB
+MOST_IDLE = 1000  # green threads that wait for something to run; each takes about 20 kB
+FEW_IDLE = 100  # so many may wait for ever
+IDLE_TIME = 10.0  # seconds after which others that were not needed end
 FEWEST_TO_FORGET = 1000  # cancelled timers that are not worth sorting out
 LONGEST_TIMER = 1e6  # seconds, eleven days; for 25 days the hub's poll would overflow
 Queue = LightQueue
@@ -293,7 +295,7 @@ class _Loop:
     """
 
     __slots__ = (
-        *("hub", "lookups", "_entries", "_idle", "_is_scheduled"),
+        *("hub", "lookups", "_entries", "_idle", "_is_scheduled", "_is_sweeping", "_fewest"),
         *("_timers", "_numbers", "_cancelled", "_alarm", "_alarm_at"),
     )
 
@@ -301,6 +303,8 @@ class _Loop:
         self.hub: Any = hubs.get_hub()
         self.lookups = Semaphore(MOST_LOOKUPS)
         self._idle: list[GreenThread] = []
+        self._is_sweeping = False
+        self._fewest = 0  # idle threads since the last sweep
         self._entries: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._is_scheduled = False
         self._timers: list[tuple[float, int, TimerHandle]] = []  # a heap
@@ -315,7 +319,23 @@ class _Loop:
             return False
         thread.gr_context = None
         self._idle.append(thread)
+        if len(self._idle) > FEW_IDLE and not self._is_sweeping:
+            self._sweep_later()
         return True
+
+    def _sweep_later(self) -> None:
+        self._is_sweeping, self._fewest = True, len(self._idle)
+        self.add_timer(monotonic() + IDLE_TIME, TimerHandle(self, self._sweep, ()))
+
+    def _sweep(self) -> None:
+        """End what was never needed since the last time, but for a few."""
+        self._is_sweeping = False
+        surplus = max(0, min(self._fewest, len(self._idle) - FEW_IDLE))
+        for thread in self._idle[:surplus]:
+            self.add(thread.throw)
+        del self._idle[:surplus]
+        if len(self._idle) > FEW_IDLE:
+            self._sweep_later()
 
     def drop(self, thread: GreenThread) -> None:
         """Keep a thread no longer: it is about to end."""
@@ -326,6 +346,7 @@ class _Loop:
         """Return a thread that is as good as new, None if there is none."""
         while self._idle:
             thread = self._idle.pop()
+            self._fewest = min(self._fewest, len(self._idle))
             is_unknown = getrefcount(thread) == _references and not getweakrefcount(thread)
             if is_unknown and thread.parent is self.hub.greenlet:
                 thread.renew()

@@ -13,13 +13,14 @@ class ServerSettings:
 
     `max_body` is the default of `Exchange.max_body`; `max_head` and `max_fields` bound the head of
     a request and the number of its header fields. `header_timeout` bounds the time from the
-    first byte of a request's head to its last; `body_timeout` the time in which someone waits for a
-    body and fewer than `body_rate` bytes a second arrive, 0 where one byte is enough;
+    first byte of a request's head to its last; `body_timeout` the time in which someone waits for
+    a body and fewer than `body_rate` bytes a second arrive, where 0 means that one byte is enough;
     `write_timeout` the time in which a client takes nothing of an answer; `keep_alive` the time a
-    connection may stay open without a request. `linger` is how long the rest of a request is read and dropped after an answer that ends its connection, so
-    that the client gets to read the answer. Above `max_connections` new clients wait until others
-    leave; `backlog` is how many may. `stop_grace` is how long idle connections stay open at a stop,
-    for requests that are on their way. `reuse_port` lets several processes share the address.
+    connection may stay open without a request. `linger` is how long the rest of a request is read
+    and dropped after an answer that ends its connection, so that the client gets to read the
+    answer. Above `max_connections` new clients wait until others leave; `backlog` is how many may.
+    `stop_grace` is how long idle connections stay open at a stop, for requests that are on their
+    way. `reuse_port` lets several processes share the address.
     """
 
     max_body: int = 10 * MIB

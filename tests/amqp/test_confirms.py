@@ -46,6 +46,28 @@ def test_ack_of_multiple_zero_settles_all():
     assert outcomes == [("a", None), ("b", None)]
 
 
+def test_acks_in_any_order_make_a_later_ack_of_multiple_no_slower():
+    class Numbers(dict):
+        looked_for = 0
+
+        def pop(self, *args):
+            self.looked_for += 1
+            return super().pop(*args)
+
+    table = ConfirmTable()
+    outcomes = fill(table, *map(str, range(1003)))
+    for tag in range(1, 1001, 2):
+        table.settle(tag + 1, False)
+        table.settle(tag, False)
+    numbers = table._pending = Numbers(table._pending)
+
+    table.settle(1003, True)
+
+    assert numbers.looked_for == 3
+    assert [each for each, _error in outcomes[-3:]] == ["1000", "1001", "1002"]
+    assert len(outcomes) == 1003
+
+
 def test_nack_settles_with_its_error():
     table = ConfirmTable()
     outcomes = fill(table, "a", "b")

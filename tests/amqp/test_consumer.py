@@ -148,6 +148,23 @@ def test_acks_may_go_together(any_link, monkeypatch):
     assert count(any_link, "q") == 0
 
 
+def test_large_delivery_is_not_kept_until_others_are_acked_with_it(any_link, monkeypatch):
+    monkeypatch.setattr(attachment, "ACK_DELAY", 3600)
+    declared(any_link, "q")
+    acked, observers = [], Observers()
+    observers.add(
+        type("Watch", (), {"message_acked": lambda _self, each: acked.append(len(each.body))})()
+    )
+    consumer = consumer_of(any_link, Inbox().ack, observers=observers, acks_together=True)
+    consumer.start()
+
+    publish(any_link, b"small", b"x" * 100_000)
+    wait_until(lambda: len(acked) == 2)
+
+    assert acked == [5, 100_000]
+    consumer.close()
+
+
 def test_delivery_that_is_requeued_among_acks_that_go_together_comes_again(any_link):
     declared(any_link, "q")
     publish(any_link, b"1", b"2", b"3")

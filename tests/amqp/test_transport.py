@@ -410,6 +410,17 @@ def test_writer_that_waits_for_room_is_woken_when_the_socket_is_closed(pair):
     wait_until(lambda: sender.dead)
 
 
+def test_reader_is_woken_when_the_socket_is_closed(pair):
+    batching, _peer = pair
+    reading = spawn(batching.receive)
+    sleep()
+
+    batching.close()
+
+    assert reading.join(5)
+    assert reading.wait() == b""
+
+
 def test_peer_that_is_gone_ends_the_sender_and_wakes_the_reader(pair):
     batching, peer = pair
     batching.write(b"x" * 5_000_000)

@@ -7,7 +7,10 @@ import enum
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from json.encoder import c_make_encoder, encode_basestring_ascii
+from json.encoder import (  # type: ignore[attr-defined]  # typeshed leaves the first one out
+    c_make_encoder,
+    encode_basestring_ascii,
+)
 from typing import Any, TypeAlias
 
 Headers: TypeAlias = Sequence[tuple[str, str]]
@@ -47,12 +50,12 @@ def _encoder() -> Callable[[Any, int], Sequence[str]] | None:
 
     It takes no note of where it is, and so goes round in circles, up to RecursionError.
     """
-    if c_make_encoder is None:
+    if c_make_encoder is None:  # a Python without it
         return None
-    make: Any = c_make_encoder
-    return make(  # type: ignore[no-any-return]  # it has no types
+    encode: Callable[[Any, int], Sequence[str]] = c_make_encoder(
         None, _as_json, encode_basestring_ascii, None, ":", ",", False, False, False
     )
+    return encode
 
 
 _to_parts = _encoder()
