@@ -1,6 +1,7 @@
 """A JSON API: `rpcnode run examples.http_api --broker memory://`."""
 
 from dataclasses import dataclass
+from hmac import compare_digest
 
 from werkzeug.exceptions import Unauthorized
 
@@ -49,8 +50,9 @@ class TokenHandler(HttpRequestHandler):
     """Lets in who knows the token; a worker runs for nobody else."""
 
     def get_entrypoint_parameters(self, request):
-        token = self.container.config["API_TOKEN"]
-        if request.headers.get("Authorization") != f"Bearer {token}":
+        wanted = f"Bearer {self.container.config['API_TOKEN']}"
+        given = request.headers.get("Authorization", "")
+        if not compare_digest(given.encode(), wanted.encode()):
             raise Unauthorized("a token is wanted")
         return super().get_entrypoint_parameters(request)
 
@@ -88,7 +90,7 @@ class Diary:
     def read(self, request):
         return self.notes
 
-    @http.resource("/pages/<int:number>", errors={IndexError: 404})
+    @TokenHandler.resource("/pages/<int:number>", errors={IndexError: 404})
     class Page:
         """One note, by its number."""
 

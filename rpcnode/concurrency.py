@@ -60,6 +60,7 @@ __all__ = [
     "monkey_patch",
     "native_lock",
     "native_socket",
+    "note_new_file",
     "on_signals",
     "run_in_native_thread",
     "sleep",
@@ -243,7 +244,9 @@ def _start(thread: GreenThread) -> None:
 def kill(thread: greenlet, exc: BaseException | None = None) -> None:
     """Throw `exc` (`GreenletExit` unless given) into `thread`; a finished one is left alone."""
     if not thread.dead:
-        greenthread.kill(thread, *([] if exc is None else [exc]))
+        # For a thread that has not begun, eventlet wants all three.
+        thrown = () if exc is None else (type(exc), exc, exc.__traceback__)
+        greenthread.kill(thread, *thrown)
 
 
 def call_soon(function: Callable[..., object], *args: Any) -> None:
@@ -602,9 +605,19 @@ def _ignore_error(_error: BaseException) -> None:
     """Take what a hub throws at who watches a file whose number was given to another one."""
 
 
+def note_new_file(number: int) -> None:
+    """Take note that a file was opened, before it is watched.
+
+    Who still waits for an older one of that number, which somebody else has closed, gets an
+    error. Else the hub would take both for two who read the same file, and refuse to watch it.
+    """
+    hubs.notify_opened(number)
+
+
 def unwatch(watch: Any) -> None:
     """Stop the calls that `watch_readable` or `watch_writable` began."""
-    hubs.get_hub().remove(watch)
+    with suppress(KeyError):  # the hub has stopped them itself, after an error
+        hubs.get_hub().remove(watch)
 
 
 @contextmanager
@@ -615,6 +628,7 @@ def on_signals(handlers: Mapping[int, Callable[[], object]]) -> Iterator[None]:
     module does. Only the main thread can do this.
     """
     receiver, sender = native_socket.socketpair()
+    note_new_file(receiver.fileno())
     receiver.setblocking(False)
     sender.setblocking(False)
     previous = {number: signal.signal(number, _ignore) for number in handlers}
@@ -646,19 +660,32 @@ def _read_signals(receiver: Any, handlers: Mapping[int, Callable[[], object]]) -
 
 def run_in_native_thread(function: Callable[..., T], *args: Any) -> Event[T]:
     """Run a function that blocks its thread (a prompt) beside the hub; return its outcome."""
+    return _run_natively(functools.partial(function, *args), lambda: None)
+
+
+def _run_natively(function: Callable[[], T], at_end: Callable[[], object]) -> Event[T]:
+    """Do the same, and call `at_end` when the native thread is done, whoever waits by then."""
     outcome: Event[T] = Event()
     bridge = Bridge()
 
+    def end() -> None:
+        at_end()
+        bridge.close()
+
     def run() -> None:
         try:
-            value = function(*args)
+            value = function()
         except BaseException as exc:  # the outcome is handed over, whatever it is
             bridge.post(outcome.fail, exc)
         else:
             bridge.post(outcome.set, value)
-        bridge.post(bridge.close)
+        bridge.post(end)
 
-    _threading.Thread(target=run, daemon=True, name="rpcnode-native").start()
+    try:
+        _threading.Thread(target=run, daemon=True, name="rpcnode-native").start()
+    except RuntimeError:  # the system has no threads left
+        end()
+        raise
     return outcome
 
 
@@ -671,6 +698,7 @@ class Bridge:
 
     def __init__(self) -> None:
         self._receiver, self._sender = native_socket.socketpair()
+        note_new_file(self._receiver.fileno())
         self._receiver.setblocking(False)
         self._calls: Any = _queue.SimpleQueue()
         self._thread = spawn(self._serve)
@@ -751,9 +779,11 @@ def _green_lookup(function: Callable[..., T]) -> Callable[..., T]:
         loop = _loop()
         if getcurrent() is loop.hub.greenlet:
             return function(host, *args, **kwargs)  # nobody may wait here
-        with loop.lookups:
-            outcome = run_in_native_thread(functools.partial(function, host, *args, **kwargs))
-            outcome.wait()
+        # Not released by who waits: they may be killed, and the system's resolver goes on.
+        loop.lookups.acquire()
+        ask = functools.partial(function, host, *args, **kwargs)
+        outcome = _run_natively(ask, loop.lookups.release)
+        outcome.wait()
         return outcome.result()
 
     return look_up

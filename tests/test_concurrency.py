@@ -27,6 +27,8 @@ from rpcnode.concurrency import (
     call_soon,
     getcurrent,
     kill,
+    native_socket,
+    note_new_file,
     run_in_native_thread,
     sleep,
     spawn,
@@ -266,6 +268,30 @@ def test_killed_waiter_is_forgotten():
     assert thread.dead
 
 
+def test_native_thread_gets_along_with_who_closes_what_another_reads():
+    pairs = [green_socket.socketpair() for _ in range(3)]
+    waiting = []
+
+    def read(sock):
+        waiting.append(sock)
+        with pytest.raises(EOFError):  # so eventlet tells that it was closed
+            sock.recv(1)
+
+    readers = [spawn(read, sock) for pair in pairs for sock in pair]
+    wait_until(lambda: len(waiting) == len(readers))
+    for sock in waiting:
+        sock.close()
+
+    outcomes = [run_in_native_thread(int, number) for number in "123"]
+
+    assert [outcome.wait(5) and outcome.result() for outcome in outcomes] == [1, 2, 3]
+    for sock in [native_socket.socket() for _ in range(9)]:  # what is left of the numbers
+        note_new_file(sock.fileno())
+    settle()
+    for reader in readers:
+        reader.wait()
+
+
 def test_native_thread_hands_its_outcome_over():
     good = run_in_native_thread(threading.get_native_id)
     bad = run_in_native_thread(int, "x")
@@ -446,11 +472,47 @@ def test_others_run_while_a_name_is_looked_up(monkeypatch):
     assert ended[0][0][4][1] == 80
 
 
+def test_lookups_that_nobody_waits_for_any_more_do_not_pile_up(monkeypatch):
+    running, peaks = [], []
+    getaddrinfo = _socket.getaddrinfo
+
+    def look_up_slowly(*args):
+        running.append(None)
+        peaks.append(len(running))
+        native_wait(0.05)  # a name server that takes its time
+        running.pop()
+        return getaddrinfo(*args)
+
+    monkeypatch.setattr(_socket, "getaddrinfo", look_up_slowly)
+    for _ in range(3):
+        impatient = [spawn(green_socket.getaddrinfo, "localhost", 80) for _ in range(10)]
+        settle()
+        for thread in impatient:
+            kill(thread)
+
+    assert green_socket.getaddrinfo("localhost", 80)
+    assert max(peaks) <= concurrency.MOST_LOOKUPS
+
+
+def test_lookup_without_a_native_thread_fails_and_the_next_one_works(monkeypatch):
+    def have_none_left(_thread):
+        raise RuntimeError("can't start new thread")
+
+    before = concurrency._loop().lookups.counter
+    with monkeypatch.context() as patch:
+        patch.setattr(concurrency._threading.Thread, "start", have_none_left)
+        with pytest.raises(RuntimeError, match="can't start"):
+            green_socket.getaddrinfo("localhost", 80)
+
+    assert concurrency._loop().lookups.counter == before
+    assert green_socket.getaddrinfo("localhost", 80)
+
+
 def test_name_that_is_not_known_is_an_error_and_addresses_ask_nobody(monkeypatch):
     with pytest.raises(OSError, match="not known"):
         green_socket.getaddrinfo("no-such-host.invalid", 80)
 
-    monkeypatch.setattr(concurrency, "run_in_native_thread", None)
+    monkeypatch.setattr(concurrency, "_run_natively", None)
     for address in ("127.0.0.1", "::1", "fe80::1%lo", None):
         assert green_socket.getaddrinfo(address, 80)
 
@@ -550,6 +612,17 @@ def test_green_thread_can_be_killed_before_it_begins(is_used_again):
     assert ran == []
     spawn_some(lambda: ran.append(2), times=1)
     assert ran == [2, 2, 2]
+
+
+@pytest.mark.parametrize("is_used_again", [False, True])
+def test_green_thread_that_has_not_begun_ends_with_what_it_is_killed_with(is_used_again, caplog):
+    spawn_some(settle, times=int(is_used_again), at_once=1)
+
+    thread = spawn(int)
+    kill(thread, OSError("thrown"))
+
+    with pytest.raises(OSError, match="thrown"):
+        thread.wait()
 
 
 def test_green_threads_that_end_hold_nothing():

@@ -89,6 +89,49 @@ def test_value_that_contains_itself_cannot_be_sent():
         make().default.encode(value)
 
 
+def test_large_value_that_contains_itself_is_not_written_again_and_again():
+    value = {"items": ["x" * 100] * 1000}
+    value["itself"] = value
+    tracemalloc.start()
+
+    with pytest.raises(UnserializableValueError) as caught:
+        make().default.encode(value)
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 10_000_000
+    assert "Circular" in str(caught.value.__cause__)
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_value_that_is_nested_too_deep_cannot_be_sent():
+    with pytest.raises(UnserializableValueError):
+        make().default.encode(nested(200_000))
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"__type__":'])
+def test_body_that_is_nested_too_deep_cannot_be_read(opening):
+    with pytest.raises(UndecodableMessage, match="recursion"):
+        make().decode(opening * 200_000, JSON, {})
+
+
+@pytest.mark.parametrize("has_accelerator", [True, False])
+def test_json_is_that_of_the_standard_library(has_accelerator, monkeypatch):
+    if not has_accelerator:
+        monkeypatch.setattr(serialization, "_make_encoder", None)
+    values = ["x", 1, None, True, 1.5, [], (1,), {1: {}}, "\ud800", {"": [{"é": [[]]}]}]
+
+    encoded = [make().default.encode(value) for value in values]
+
+    assert encoded == [json.dumps(each, separators=(",", ":")).encode() for each in values]
+
+
 @pytest.mark.parametrize(
     ("body", "properties", "text"),
     [

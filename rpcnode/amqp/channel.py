@@ -96,6 +96,8 @@ class Channel(pyamqp.Channel):  # type: ignore[misc]  # kombu is untyped
             return  # the broker takes everything back
         info = content.delivery_info
         callback = self.callbacks.get(info["consumer_tag"])
+        if callback is None and not self.is_open:
+            return  # it was for a channel of the same number, which the broker has closed
         if callback is None:
             logger.debug(
                 "a delivery for consumer %s, which is gone, goes back", info["consumer_tag"]

@@ -1,6 +1,25 @@
 """The table of calls that wait for their reply. It does no I/O."""
 
+import secrets
+from collections.abc import Iterator
 from typing import Any, Protocol
+
+ID_SIZE = 16  # bytes of a correlation id, as many as those of a UUID
+IDS_AT_ONCE = 64  # correlation ids that are made of what the system gives at once
+
+
+def unguessable_ids() -> Iterator[str]:
+    """Yield correlation ids that nobody can foretell.
+
+    Whoever answered one call knows its id and where the caller awaits replies; with the id of
+    the next call, one could answer in the name of any service. To ask the system for each takes
+    five times as long.
+    """
+    length = 2 * ID_SIZE
+    while True:
+        digits = secrets.token_hex(ID_SIZE * IDS_AT_ONCE)
+        for start in range(0, len(digits), length):
+            yield digits[start : start + length]
 
 
 class Pending(Protocol):

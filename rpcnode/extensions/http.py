@@ -121,6 +121,8 @@ class HttpRequestHandler(Entrypoint):
             from_exception=_overridden(self.response_from_exception, own.response_from_exception),
         )
         self._is_direct = cls.handle_request is own.handle_request
+        # Else `handle_request` passes answers on to where this is done.
+        self.finishes = self._is_direct and self.answers.adds
         self._has_usual_parameters = cls.get_entrypoint_parameters is own.get_entrypoint_parameters
         method = inspect.getattr_static(self.container.service_cls, self.method_name)
         self._is_stream = is_generator(method) if self._own_stream is None else self._own_stream
@@ -148,7 +150,8 @@ class HttpRequestHandler(Entrypoint):
         if self.max_body is not None:
             exchange.max_body = self.max_body
         is_full = len(self.lane.threads) >= self.lane.max_workers
-        is_too_large = exchange.has_body and (exchange.content_length or 0) > exchange.max_body
+        length = exchange.content_length
+        is_too_large = length and length > exchange.max_body
         is_unusual = is_full or is_too_large or self._is_endless
         reply = self._refusal(exchange, is_full) if is_unusual else None
         if reply is not None:
@@ -239,11 +242,6 @@ class HttpRequestHandler(Entrypoint):
     def reply_from_exception(self, exchange: Any, error: BaseException) -> Reply:
         """Return the answer that an exception makes."""
         return self.answers.to_exception(exchange, error)
-
-    def finish_reply(self, exchange: Any, reply: Reply) -> None:
-        """Add to an answer what does not depend on its sense."""
-        if self._is_direct:  # else `handle_request` passes it on to where this is done
-            self.answers.finish(exchange, reply)
 
     def failure_level(self, error: BaseException) -> int:
         """Return the level at which a worker's failure is logged: none that says what to mend."""

@@ -4,7 +4,7 @@ import uuid
 
 from rpcnode.amqp.entities import reply_queue, rpc_exchange
 from rpcnode.amqp.message import Delivery
-from rpcnode.amqp.replies import ReplyTable
+from rpcnode.amqp.replies import ReplyTable, unguessable_ids
 from rpcnode.concurrency import Event
 from rpcnode.exceptions import ConnectionLost
 from rpcnode.extensions.base import SharedExtension
@@ -15,7 +15,8 @@ class ReplyListener(SharedExtension):
     """Consumes the reply queue of a container, and gives replies to who waits for them.
 
     The queue outlives a lost connection, and so do the calls in flight; when it is gone, they
-    fail. `address` is what requests carry as `reply_to`.
+    fail. `address` is what requests carry as `reply_to`; each takes the next of `ids` as its
+    correlation id.
     """
 
     messaging = Messaging()
@@ -23,6 +24,7 @@ class ReplyListener(SharedExtension):
     def setup(self) -> None:
         """Make the reply queue's consumer."""
         self.address = str(uuid.uuid4())
+        self.ids = unguessable_ids()
         self.exchange: str = self.container.config["RPC_EXCHANGE"]
         self._table = ReplyTable()
         exchange = rpc_exchange(self.exchange)

@@ -151,7 +151,7 @@ class RpcClient(SharedExtension):
             raise
         properties = request.properties
         properties["reply_to"] = self.replies.address
-        properties["correlation_id"] = properties["message_id"]
+        properties["correlation_id"] = next(self.replies.ids)
         request.mandatory = True
         request.headers = self.messaging.headers_of(worker_ctx)
         _limit(request, budget)
@@ -169,6 +169,7 @@ class RpcClient(SharedExtension):
             if not self.replies.wait_attached(left):
                 raise _timeout(method, budget, "no connection to the broker, so nothing was sent")
             left = budget.left()
+            _renew_limit(request, budget)
         self.replies.expect(request.properties["correlation_id"], pending)
         try:
             self._publisher.post(request, partial(self._sent, request, method, budget), left)
@@ -194,9 +195,11 @@ class RpcClient(SharedExtension):
         correlation_id = request.properties["correlation_id"]
         if not self.replies.is_expected(correlation_id):
             return
-        if "expiration" in request.properties:
-            _limit(request, budget)
         try:
+            self._publisher.open(budget.left())
+            if not self.replies.is_expected(correlation_id):
+                return  # who waited for it was killed meanwhile
+            _renew_limit(request, budget)
             settle = partial(self._sent, request, method, budget)
             self._publisher.post(request, settle, budget.left())
         except BrokerUnavailable as exc:
@@ -220,6 +223,12 @@ def _limit(request: Outgoing, budget: Budget) -> None:
     if left is not None:
         request.properties["expiration"] = milliseconds(min(left, LONGEST_LIFE))
         request.headers.update(deadline_headers(left, time.time()))
+
+
+def _renew_limit(request: Outgoing, budget: Budget) -> None:
+    """Tell them anew, if they were told: the request had to wait."""
+    if "expiration" in request.properties:
+        _limit(request, budget)
 
 
 def _timeout(method: MethodProxy, budget: Budget, why: object = None) -> RpcTimeout:

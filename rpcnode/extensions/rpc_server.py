@@ -237,10 +237,11 @@ class RpcConsumer(SharedExtension):
             return
         if reply.exchange == DIRECT and self._may_go_otherwise(error):
             # The way that everyone knows: a stranger's queue may have any name.
-            reply.exchange = self._exchange_for_reply(job.delivery)
-            reply.routing_key = job.delivery.properties["reply_to"]
-            self._post(job, label, reply, deadline)
-            return
+            way = self._exchange_for_reply(job.delivery), job.delivery.properties["reply_to"]
+            if way != (reply.exchange, reply.routing_key):  # else it would go round for ever
+                reply.exchange, reply.routing_key = way
+                self._post(job, label, reply, deadline)
+                return
         if isinstance(error, PublishRejected) and not job.is_refused:
             job.is_refused = True
             logger.error("the broker refuses the reply of %s: %s", label, error)

@@ -18,6 +18,8 @@ from rpcnode.httpd.phases import BUSY, CLOSED, DROPPING, HEAD, IDLE, LINGERING, 
 logger = logging.getLogger(__name__)
 
 ROOM = 65_536  # bytes that may wait to be sent before a writer waits
+HEADS_AT_ONCE = 8_192  # bytes: requests that wait for their turn take 40 times as many
+BODY_AT_ONCE = 65_536
 
 
 class Connection:
@@ -56,7 +58,13 @@ class Connection:
         if self._phase is HEAD:
             self._rest()
 
-    # What the link tells:
+    # What the link asks and tells:
+
+    @property
+    def read_size(self) -> int:
+        """How many bytes to take from the client at once."""
+        body = self._body
+        return HEADS_AT_ONCE if body is None or body.is_complete else BODY_AT_ONCE
 
     def received(self, data: bytes) -> None:
         """Take what the client has sent."""
@@ -344,6 +352,7 @@ class Connection:
 
     def cut(self) -> None:
         """End at once; who waits for an answer that has not begun is told that none will come."""
+        self._queue.clear()
         exchange = self._exchange
         if exchange is not None and not exchange.is_responded and self._phase is BUSY:
             status, headers, body = problem(Refusal("the server is stopping", 503))

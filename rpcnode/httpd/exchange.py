@@ -32,9 +32,13 @@ class Exchange:
     """One request and its answer; the package's docstring tells its life.
 
     `path` and `query_string` are as they were sent, percent-encoded; `path` is `*` for
-    `OPTIONS *`. `content_length` is None where the body is chunked. `started` is monotonic
-    seconds. `status` is that of the answer, 0 before there is one.
+    `OPTIONS *`. `content_length` is 0 where there is no body, and None where it is chunked; then
+    `has_body` is true although it may be empty. `started` is monotonic seconds. `status` is that
+    of the answer, 0 before there is one.
     """
+
+    has_body = False
+    content_length: int | None = 0
 
     is_responded = False  # whether an answer was given, or begun
     is_finished = False  # whether the answer is complete, or was cut
@@ -60,8 +64,11 @@ class Exchange:
         self.path = head.path
         self.query_string = head.query_string
         self.started = monotonic()
-        if head.expects_continue and head.has_body:
-            self.expects_continue = True
+        if head.has_body:
+            self.has_body = True
+            self.content_length = head.content_length
+            if head.expects_continue:
+                self.expects_continue = True
 
     @property
     def target(self) -> str:
@@ -84,16 +91,6 @@ class Exchange:
     def keeps_alive(self) -> bool:
         """Whether the client wants to use the connection again."""
         return self._head.keeps_alive
-
-    @property
-    def content_length(self) -> int | None:
-        """How many bytes the body has, 0 if there is none, None if that is not known."""
-        return self._head.content_length
-
-    @property
-    def has_body(self) -> bool:
-        """Whether there is a body that is not empty, or may not be."""
-        return self._head.has_body
 
     @property
     def scheme(self) -> str:

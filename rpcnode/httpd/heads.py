@@ -43,7 +43,12 @@ class Head:
         self.content_length = 0
         self.has_body = self.expects_continue = False
         host = self._look_at_fields()
-        self._take_target(target.decode("ascii"), host)
+        self.target = text = target.decode("ascii")
+        if "#" in text:
+            raise Refusal("the target has a fragment")
+        if not text.startswith("/"):
+            text = self._relative(text, host)
+        self.path, _, self.query_string = text.partition("?")
 
     def _look_at_fields(self) -> bytes | None:
         """Take what says how long the body is; return the Host."""
@@ -91,14 +96,6 @@ class Head:
         if value.strip(b" \t").lower() != b"100-continue":
             raise Refusal("no expectation but 100-continue can be met", 417)
         self.expects_continue = self.version == "1.1"
-
-    def _take_target(self, target: str, host: bytes | None) -> None:
-        self.target = target
-        if "#" in target:
-            raise Refusal("the target has a fragment")
-        if not target.startswith("/"):
-            target = self._relative(target, host)
-        self.path, _, self.query_string = target.partition("?")
 
     def _relative(self, target: str, host: bytes | None) -> str:
         if target == "*" and self.method == "OPTIONS":

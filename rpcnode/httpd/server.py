@@ -10,6 +10,7 @@ from rpcnode.concurrency import (
     TimerHandle,
     call_later,
     native_socket,
+    note_new_file,
     unwatch,
     watch_readable,
 )
@@ -57,6 +58,7 @@ class Server:
         """Listen; `address` then has the port in use. Raises AddressInUse."""
         settings = self.settings
         self._listener = listen(self.address, settings.backlog, reuse_port=settings.reuse_port)
+        note_new_file(self._listener.fileno())
         self.address = BindAddress(self.address.address, self._listener.getsockname()[1])
         self._group.on_removed = self._take_more
         self._take_more()
@@ -95,7 +97,11 @@ class Server:
             logger.error("no connection can be accepted: %s", exc.strerror)
             self._pause()
             return False
-        self._open(sock, remote)
+        try:
+            self._open(sock, remote)
+        except Exception:  # else the hub would listen no more
+            logger.error("a connection from %s failed at once", remote[0], exc_info=True)
+            sock.close()
         return True
 
     def _pause(self) -> None:
@@ -108,6 +114,7 @@ class Server:
         self._take_more()
 
     def _open(self, sock: Any, remote: Any) -> None:
+        note_new_file(sock.fileno())
         try:
             sock.setblocking(False)
             sock.setsockopt(native_socket.IPPROTO_TCP, native_socket.TCP_NODELAY, 1)
@@ -119,8 +126,8 @@ class Server:
         connection = Connection(self._group, link)
         if self.settings.tls is not None:
             connection.expect_handshake()
-        self._group.connections.add(connection)
         link.start(connection)
+        self._group.connections.add(connection)
 
     def _link_over(self, sock: Any, remote: tuple[str, int], local: tuple[str, int]) -> SocketLink:
         if self.settings.tls is None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-READ_SIZE = 65_536
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER that makes close() cut
 _TCP_CLOSE = 7  # of the states in Linux's tcp_info: the other side has reset the connection
 
@@ -69,7 +68,7 @@ class SocketLink:
         if not self.is_reading:
             return  # stopped in the same round of the hub
         try:
-            data = self._sock.recv(READ_SIZE)
+            data = self._sock.recv(self._connection.read_size)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:

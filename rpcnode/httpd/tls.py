@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from rpcnode.exceptions import ConfigurationError
-from rpcnode.httpd.sockets import READ_SIZE, SocketLink
+from rpcnode.httpd.sockets import SocketLink
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ _CLIENT_CERTIFICATE = {
     "required": ssl.CERT_REQUIRED,
 }
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_RECORD = 16_384  # bytes that are encrypted together at most (RFC 8446 section 5.1)
 _STEP = 262_144  # bytes encrypted at once: the buffers of OpenSSL grow, and never shrink
 
 
@@ -133,7 +134,7 @@ class TlsLink(SocketLink):
                 self._is_ready = True
                 self._connection.shook_hands()
             while not self._is_closed:
-                data = self._session.read(READ_SIZE)
+                data = self._session.read(_RECORD)
                 if not data:
                     raise ssl.SSLZeroReturnError
                 self._connection.received(data)

@@ -86,8 +86,8 @@ class HttpResponse:
 class HttpClient:
     """Sends requests to the services of a container, a runner, or a list of these.
 
-    They must have been started by the time of a request. Cookies are kept; redirects are not
-    followed. `headers` are sent with every request.
+    They must have been started by the time of a request. Cookies are kept until one is deleted, by
+    a `Max-Age` of 0; redirects are not followed. `headers` are sent with every request.
     """
 
     def __init__(
@@ -126,12 +126,17 @@ class HttpClient:
         connection.feed(request)
         response = HttpResponse(method, connection, self.timeout if timeout is None else timeout)
         for value in response.headers.get_all("Set-Cookie", []):
-            self.cookies.update(
-                {name: morsel.value for name, morsel in SimpleCookie(value).items()}
-            )
+            self._take_cookies(SimpleCookie(value))
         if not stream:
             _ = response.content
         return response
+
+    def _take_cookies(self, cookies: SimpleCookie) -> None:
+        for name, morsel in cookies.items():
+            if morsel["max-age"] == "0":
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = morsel.value
 
     def get(self, url: str, **options: Any) -> HttpResponse:
         """Send GET; see `request`."""

@@ -9,6 +9,7 @@ import kombu
 import pytest
 from amqp import Message, spec
 
+from rpcnode.amqp import attachment
 from rpcnode.amqp import consumer as consumer_module
 from rpcnode.amqp.connection import Link
 from rpcnode.amqp.consumer import Consumer

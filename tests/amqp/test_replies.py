@@ -1,7 +1,18 @@
 """The table of calls that wait for their reply."""
 
-from rpcnode.amqp.replies import ReplyTable
+from itertools import islice
+
+from rpcnode.amqp.replies import ReplyTable, unguessable_ids
 from rpcnode.concurrency import Event
+
+
+def test_ids_have_nothing_in_common():
+    ids = list(islice(unguessable_ids(), 1000))
+
+    assert len(set(ids)) == 1000
+    assert {len(each) for each in ids} == {32}
+    for place in range(0, 32, 8):
+        assert len({each[place : place + 8] for each in ids}) > 990
 
 
 def test_reply_goes_to_who_waits_for_it():

@@ -124,6 +124,20 @@ def test_what_comes_late_on_a_channel_that_the_broker_has_closed_is_dropped(conn
     assert received == [(1, b"one", "text")]
 
 
+def test_what_comes_late_for_a_channel_is_not_taken_for_the_next_one_of_its_number(connection):
+    closed = dumps("BsBB", (406, "PRECONDITION_FAILED", 60, 80))
+    connection._dispatch(method(spec.Channel.Close, closed))
+    opening = spawn(connection.channel)
+    wait_until(lambda: 1 in connection.channels)
+    written = connection.transport.written
+
+    connection._dispatch(deliver(1, b"late"))
+    connection._dispatch(method(spec.Channel.OpenOk, dumps("S", ("",))))
+
+    assert opening.wait().channel_id == 1
+    assert connection.transport.written == written
+
+
 def test_part_of_a_frame_is_a_sign_of_life_too(connection):
     connection.transport.reads = [STREAM[:20], STREAM[20:30]]
 

@@ -189,6 +189,25 @@ def test_forged_origin_leads_a_reply_nowhere_else(services, exchange):
         assert answer(services) == {"result": 1, "error": None}
 
 
+@pytest.mark.parametrize("app_id", [None, "stranger"])
+def test_reply_that_would_go_through_the_default_exchange_is_tried_once(services, app_id):
+    properties = {
+        "message_id": "past-the-exchange",
+        "content_type": "application/json",
+        "reply_to": "nobody-listens",
+        "app_id": app_id,
+    }
+    properties = {name: value for name, value in properties.items() if value is not None}
+    headers = {"rpcnode-origin-exchange": "nope", "rpcnode-origin-key": "service.method"}
+    request = Outgoing("", "rpc-service", GOOD, properties, headers)
+
+    services.extension(Messaging).publisher("raw").publish(request, 5)
+
+    consumer = services.extension(RpcConsumer, "service")
+    wait_until(lambda: consumer.unclaimed == 1)
+    assert services.extension(Messaging, "service").outbox.wait_idle(5)
+
+
 def test_nested_headers_do_no_harm(services):
     nested = []
     for _ in range(300):

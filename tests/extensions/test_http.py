@@ -1,9 +1,12 @@
 """The HTTP entrypoint: routes, results, requests, limits of a handler."""
 
 import dataclasses
+import datetime as dt
+import decimal
 import gzip
 import io
 import logging
+import uuid
 
 import pytest
 from werkzeug.exceptions import Conflict, abort
@@ -88,6 +91,37 @@ def test_value_that_json_does_not_have_is_the_workers_error(host):
     session = host(result_of({"a": float("nan")}))
 
     assert session.get("/it").status_code == 500
+
+
+def test_value_that_contains_itself_is_the_workers_error(host, caplog):
+    value = {"a": [{}]}
+    value["a"].append(value)
+    session = host(result_of(value))
+
+    response = session.get("/it")
+
+    assert response.status_code == 500
+    assert "ValueError: Circular reference detected" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (
+            {"a": dt.date(2026, 1, 2), "b": decimal.Decimal("1.50")},
+            b'{"a":"2026-01-02","b":"1.50"}',
+        ),
+        ({1: "one", None: True, 1.5: []}, b'{"1":"one","null":true,"1.5":[]}'),
+        (
+            {"a": {2}, "b": uuid.UUID(int=1), "c": "\ud800 \u00fc"},
+            b'{"a":[2],"b":"00000000-0000-0000-0000-000000000001","c":"\\ud800 \\u00fc"}',
+        ),
+        ([Item("plum", 1.5), {"a": (1, 2)}], b'[{"sku":"plum","price":1.5},{"a":[1,2]}]'),
+    ],
+    ids=["date and decimal", "keys", "set, UUID, half a character", "dataclass and tuple"],
+)
+def test_value_of_many_kinds_has_a_form_in_json(host, value, text):
+    assert host(result_of(value)).get("/it").content == text
 
 
 def test_header_that_would_split_the_answer_is_the_workers_error(host, caplog):

@@ -125,6 +125,17 @@ def test_only_a_call_that_is_waited_for_is_transient(config, recorder, way, is_p
         assert recorder.message().properties["delivery_mode"] == mode
 
 
+def test_correlation_id_of_a_call_does_not_tell_that_of_the_next(config, recorder):
+    with hosted(config, recorder.service) as services:
+        for _ in range(3):
+            services.rpc.recorder.call()
+
+    sent = [each.message.properties for each in recorder.seen]
+    ids = [properties["correlation_id"] for properties in sent]
+    assert len({each[:16] for each in ids}) == 3
+    assert not {each[:16] for each in ids} & {properties["message_id"][:16] for properties in sent}
+
+
 @pytest.mark.parametrize(("is_persistent", "mode"), [(False, 1), (True, 2)])
 @pytest.mark.parametrize("key", ["recorder.call", "recorder.nothing"])
 def test_reply_is_transient_unless_rpc_is_persistent(config, recorder, is_persistent, mode, key):

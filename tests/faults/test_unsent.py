@@ -4,8 +4,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from rpcnode.amqp import confirming
 from rpcnode.amqp.publisher import Publisher
-from rpcnode.concurrency import spawn
+from rpcnode.concurrency import kill, sleep, spawn
 from rpcnode.exceptions import BrokerUnavailable, ConnectionLost, RpcTimeout
 from rpcnode.extensions.connection import Messaging
 from rpcnode.observers import Observers
@@ -162,3 +163,55 @@ def test_call_that_was_never_sent_is_not_sent_once_nobody_waits(proxy, counter):
 
         assert method(2, "") == 2
         assert counter == [-1, 2]
+
+
+@pytest.fixture
+def unsent_call(proxy, counter, monkeypatch):
+    """A call that was not sent when its connection was lost; there is no other one yet.
+
+    Gives the services, the green thread of the caller, and what has been published.
+    """
+    # Else the call would wait until there is room, and not be written.
+    monkeypatch.setattr(confirming, "HIGH_WATER", 10**9)
+    with hosted({"AMQP_URI": proxy.uri}) as services:
+        method = services.rpc.counter.count
+        assert method(-1, "") == -1
+        publishing = services.extension(Messaging).connection.publishing
+        published = []
+        services.container("caller").observers.add(
+            type("Watch", (), {"message_published": lambda _self, each: published.append(each)})()
+        )
+        proxy.stall(TO_BROKER)
+        clogging = spawn(outcome_of, method.with_options(timeout=1), 0, LARGE * 200)
+        wait_until(lambda: publishing._driver and socket_of(publishing)._sender is not None)
+        caller = spawn(outcome_of, method.with_options(timeout=20), 1, "")
+        wait_until(lambda: len(published) == 2)
+        proxy.refuse()
+        proxy.cut(reset=True)
+        wait_until(lambda: not publishing.is_connected)
+        assert isinstance(clogging.wait(), RpcTimeout)
+        yield services, caller, published
+
+
+def test_call_that_was_never_sent_is_not_sent_once_its_caller_was_killed(
+    proxy, counter, unsent_call
+):
+    services, caller, _published = unsent_call
+
+    kill(caller)
+    proxy.heal()
+
+    assert services.rpc.counter.count(2, "") == 2
+    assert counter == [-1, 2]
+
+
+def test_call_that_is_sent_again_tells_what_is_left_by_then(proxy, unsent_call):
+    _services, caller, published = unsent_call
+    first = published[-1].headers["rpcnode-timeout-ms"]
+
+    sleep(0.3)  # what the callee has to be told of
+    proxy.heal()
+
+    assert caller.wait() == 1
+    assert len(published) == 3
+    assert published[-1].headers["rpcnode-timeout-ms"] < first - 1000

@@ -81,6 +81,21 @@ def test_requests_that_follow_at_once_are_answered_in_order(serve):
     assert bodies == [b"/%d" % number for number in range(100)]
 
 
+def test_requests_that_follow_at_once_wait_as_bytes_most_of_them(serve):
+    end = Event()
+    site = serve(lambda exchange: end.wait() and exchange.respond(200, TEXT, b"it"))
+    client, number = site.client(), 2_000
+
+    client.send(request("GET", "/") * number)
+    wait_until(lambda: site.seen)
+    (connection,) = site.server._group.connections
+    waiting = len(connection._queue)
+    end.set()
+
+    assert waiting < 500
+    assert {client.answer().body for _ in range(number)} == {b"it"}
+
+
 def test_request_may_arrive_byte_by_byte(serve):
     client = serve().client()
 
@@ -374,6 +389,28 @@ def test_clients_above_the_limit_wait_for_others_to_leave(serve):
 
     assert third.answer().body == b"/third"
     assert site.server.connections == 2
+
+
+def test_server_gets_along_with_who_closes_what_another_reads(serve):
+    site = serve()
+    pairs = [socket.socketpair() for _ in range(5)]
+    waiting = []
+
+    def read(sock):
+        waiting.append(sock)
+        with pytest.raises(EOFError):  # so eventlet tells that it was closed
+            sock.recv(1)
+
+    readers = [spawn(read, pair[0]) for pair in pairs]
+    wait_until(lambda: len(waiting) == len(pairs))
+    for sock, _ in pairs:
+        sock.close()
+
+    answers = [site.client().get() for _ in range(10)]
+
+    assert {answer.status for answer in answers} == {200}
+    for reader in readers:
+        reader.wait()
 
 
 def test_slow_clients_do_not_keep_others(serve):

@@ -34,6 +34,7 @@ class Answers:
         from_result: Callable[[Any], Response] | None,
         from_exception: Callable[[BaseException], Response] | None,
     ) -> None:
+        self.adds = compresses or cors is not None  # whether `finish` does anything
         self._statuses = statuses
         self._cors = cors
         self._compresses = compresses

@@ -55,7 +55,8 @@ class Call:
 
     def send(self, reply: Reply) -> None:
         """Give the answer."""
-        self._handler.finish_reply(self.exchange, reply)
+        if self._handler.finishes:
+            self._handler.answers.finish(self.exchange, reply)
         reply.send(self.exchange)
         self._is_sent = True
 

@@ -63,6 +63,7 @@ class WebServer(ProviderCollector, SharedExtension):
         # Who waits here for a worker holds none.
         self._aside = self._lane("http", self.queue_limit + self.container.max_workers)
         self._context_headers = ContextHeaders(config["HTTP_CONTEXT_HEADERS"])
+        self._has_context = bool(self._context_headers)
         own = WebServer.context_data_from_headers
         self._reads_context = type(self).context_data_from_headers is not own
         self._resource = ("http", config["WEB_SERVER_ADDRESS"])
@@ -195,9 +196,7 @@ class WebServer(ProviderCollector, SharedExtension):
         """Return the same, at less cost where there is nothing to do."""
         if self._reads_context:
             return self.context_data_from_headers(request)
-        return (
-            self._context_headers.read(request.exchange.headers) if self._context_headers else None
-        )
+        return self._context_headers.read(request.exchange.headers) if self._has_context else None
 
 
 class WsgiApp:
