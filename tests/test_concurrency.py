@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from eventlet import patcher
 
-from rpcnode import concurrency
 from rpcnode.concurrency import (
     Bridge,
     Event,
@@ -27,14 +26,18 @@ from rpcnode.concurrency import (
     call_soon,
     getcurrent,
     kill,
+    lookups,
+    loop,
     native_socket,
     note_new_file,
     run_in_native_thread,
     sleep,
     spawn,
+    threads,
     wait_readable,
 )
 from rpcnode.concurrency import socket as green_socket
+from rpcnode.concurrency.backend import native_threading
 from tests.hosting import wait_until
 
 native_wait = patcher.original("time").sleep
@@ -407,7 +410,7 @@ def test_what_is_far_away_does_not_trouble_the_hub():
 
 
 def test_what_is_far_away_comes_in_the_end(monkeypatch):
-    monkeypatch.setattr(concurrency, "LONGEST_TIMER", 0.01)
+    monkeypatch.setattr(loop, "LONGEST_TIMER", 0.01)
     event, begin = Event(), time.monotonic()
     call_later(0.055, event.set)
     cancelled = call_later(0.03, event.fail, AssertionError("it was cancelled"))
@@ -491,20 +494,20 @@ def test_lookups_that_nobody_waits_for_any_more_do_not_pile_up(monkeypatch):
             kill(thread)
 
     assert green_socket.getaddrinfo("localhost", 80)
-    assert max(peaks) <= concurrency.MOST_LOOKUPS
+    assert max(peaks) <= lookups.MOST_LOOKUPS
 
 
 def test_lookup_without_a_native_thread_fails_and_the_next_one_works(monkeypatch):
     def have_none_left(_thread):
         raise RuntimeError("can't start new thread")
 
-    before = concurrency._loop().lookups.counter
+    before = lookups._lookups.slots.counter
     with monkeypatch.context() as patch:
-        patch.setattr(concurrency._threading.Thread, "start", have_none_left)
+        patch.setattr(native_threading.Thread, "start", have_none_left)
         with pytest.raises(RuntimeError, match="can't start"):
             green_socket.getaddrinfo("localhost", 80)
 
-    assert concurrency._loop().lookups.counter == before
+    assert lookups._lookups.slots.counter == before
     assert green_socket.getaddrinfo("localhost", 80)
 
 
@@ -512,7 +515,7 @@ def test_name_that_is_not_known_is_an_error_and_addresses_ask_nobody(monkeypatch
     with pytest.raises(OSError, match="not known"):
         green_socket.getaddrinfo("no-such-host.invalid", 80)
 
-    monkeypatch.setattr(concurrency, "_run_natively", None)
+    monkeypatch.setattr(lookups, "run_natively", None)
     for address in ("127.0.0.1", "::1", "fe80::1%lo", None):
         assert green_socket.getaddrinfo(address, 80)
 
@@ -851,12 +854,12 @@ print(open_files() - before)
 
 
 def test_green_threads_that_are_not_needed_end(monkeypatch):
-    monkeypatch.setattr(concurrency, "IDLE_TIME", 0.05)
-    loop = concurrency._loop()
+    monkeypatch.setattr(threads, "IDLE_TIME", 0.05)
+    idle = threads._idle
 
     spawn_some(sleep, times=1, at_once=300)
-    wait_until(lambda: len(loop._idle) > 250)
-    wait_until(lambda: len(loop._idle) == concurrency.FEW_IDLE)
+    wait_until(lambda: len(idle) > 250)
+    wait_until(lambda: len(idle) == threads.FEW_IDLE)
     spawn_some(sleep, times=1, at_once=300)
 
-    wait_until(lambda: len(loop._idle) > 250)
+    wait_until(lambda: len(idle) > 250)

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "rpcnode"
 # all its modules; every other module has an entry of its own, and a new one must get one.
 LEVELS = {
     "rpcnode": 0,
-    "rpcnode.concurrency": 0,
+    "rpcnode.concurrency.*": 0,
     "rpcnode.exceptions": 0,
     "rpcnode.locating": 0,
     "rpcnode.masking": 0,
@@ -105,8 +105,8 @@ WERKZEUG_USERS = (
 )
 IMPORTERS_OF = {
     "amqp": AMQP_USERS,
-    "eventlet": ("rpcnode.concurrency",),
-    "greenlet": ("rpcnode.concurrency",),
+    "eventlet": ("rpcnode.concurrency.backend",),
+    "greenlet": ("rpcnode.concurrency.backend",),
     "httptools": ("rpcnode.httpd.*",),
     "kombu": AMQP_USERS,
     "mock": ("rpcnode.testing.*",),

@@ -1,6 +1,5 @@
 """Files that the hub watches, without a green thread that waits."""
 
-
 import pytest
 
 from rpcnode.concurrency import (
