@@ -160,8 +160,8 @@ class FedCaller:
             self._call(1)  # opens what is opened at the first call
             attachment = client.replies._consumer._attachment
             self._channel, self._tag = attachment.channel, attachment.tag
-            prefix = client.messaging._ids.next().partition("-")[0]
-            self._ids = re.compile(rf"{prefix}-[0-9a-f]+".encode())
+            # In a request, the correlation id comes right before `reply_to` and its length.
+            self._ids = re.compile(rb"(\w+)\x24" + client.replies.address.encode())
             self._head, self._tail = content(self._reply(), self._channel).split(MARK)
             Confirms(client._publisher._channel._channel, 1, self._answer)
             self._feed = Feed(self._channel, self._next, lambda _data: None)
@@ -174,8 +174,7 @@ class FedCaller:
         self._container.default_lane.wait()
 
     def _answer(self, data: bytes) -> None:
-        # The correlation id is the message id, and comes first of both.
-        self._waiting += self._ids.findall(data)[::2]
+        self._waiting += self._ids.findall(data)
         self._feed.wake()
 
     def _next(self) -> bytes:
