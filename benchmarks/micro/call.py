@@ -161,7 +161,7 @@ class FedCaller:
             attachment = client.replies._consumer._attachment
             self._channel, self._tag = attachment.channel, attachment.tag
             # In a request, the correlation id comes right before `reply_to` and its length.
-            self._ids = re.compile(rb"(\w+)\x24" + client.replies.address.encode())
+            self._ids = re.compile(rb"([0-9a-f]{32})\x24" + client.replies.address.encode())
             self._head, self._tail = content(self._reply(), self._channel).split(MARK)
             Confirms(client._publisher._channel._channel, 1, self._answer)
             self._feed = Feed(self._channel, self._next, lambda _data: None)

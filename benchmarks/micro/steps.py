@@ -67,15 +67,17 @@ STEPS = (
     Step("proxies", ("rpcnode/proxies.py", "extensions/rpc_proxies.py")),
     Step("the call: request, time, wait", ("rpc_client.py", "publishing.py", "amqp/naming.py")),
     Step("reply table", ("extensions/replies.py", "amqp/replies.py")),
-    Step("green threads, timers, events", ("rpcnode/concurrency.py",)),
+    Step("green threads, timers, events", ("rpcnode/concurrency/",)),
     Step("eventlet's hub", ("eventlet/",)),
 )
 
 
 def step_of(file: str, function: str) -> str:
     """Return the name of the step that a function belongs to."""
-    directory = "eventlet/" if "/eventlet/" in file else file
+    for folder in ("eventlet/", "rpcnode/concurrency/"):
+        if f"/{folder}" in file:
+            file = folder
     for step in STEPS:
-        if step.claims(directory, function):
+        if step.claims(file, function):
             return step.name
     return REST

@@ -37,6 +37,7 @@ def test_steps_make_up_the_whole(vhost_uri, side):
         ("/x/site-packages/amqp/channel.py", "Channel._on_basic_ack", "confirms"),
         ("/x/rpcnode/amqp/channel.py", "Channel.deliver", "from the channel to the handler"),
         ("/x/site-packages/eventlet/hubs/hub.py", "BaseHub.run", "eventlet's hub"),
+        ("/x/rpcnode/concurrency/loop.py", "Loop.add", "green threads, timers, events"),
         ("/x/anything.py", "anything", REST),
     ],
 )
