@@ -111,7 +111,7 @@ class Workload:
 
         `uri` is that of a virtual host of its own; empty where no broker is needed.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is measured")
 
     def expected_seconds(self, bench: Bench) -> float:
         """Return how long a measurement takes, about, all preparations included."""

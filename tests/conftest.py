@@ -8,6 +8,7 @@ from typing import NoReturn
 import pytest
 import pytest_timeout
 
+from tests.certificates import Authority, Certificate
 from tests.external_server import ExternalServer
 from tests.faults.proxy import Proxy
 from tests.management_api import ManagementApi
@@ -61,6 +62,18 @@ def proxy(vhost_uri: str) -> Iterator[Proxy]:
     """A proxy before that virtual host, that can do what networks do."""
     with Proxy(vhost_uri) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority that issues certificates."""
+    return Authority(tmp_path_factory.mktemp("certificates"), "authority")
+
+
+@pytest.fixture(scope="module")
+def certificate(authority: Authority) -> Certificate:
+    """A certificate of this machine."""
+    return authority.issue("server")
 
 
 @pytest.hookimpl

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from benchmarks.peers.conversation import MOMENT, say, say_latencies
+from benchmarks.peers.conversation import say, say_latencies, wait_until
 
 
 class Load:
@@ -101,8 +101,7 @@ class Count:
 
     def wait(self) -> None:
         """Wait for the last mark."""
-        while self._marks:
-            time.sleep(MOMENT)
+        wait_until(lambda: not self._marks)
 
 
 def call_first(call: Callable[[], object]) -> None:

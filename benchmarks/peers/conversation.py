@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -34,10 +35,20 @@ def say_ready(*packages: str, **facts: Any) -> None:
 
 def serve(*packages: str, **facts: Any) -> None:
     """Say that the service can be called, and what it runs on; return when the runner is gone."""
-    runner = os.getppid()
     say_ready(*packages, **facts)
-    while os.getppid() == runner:
-        time.sleep(1)  # the service runs until the harness ends it
+    stay()
+
+
+def stay() -> None:
+    """Run on until the harness ends this program; return when the harness itself is gone."""
+    runner = os.getppid()
+    wait_until(lambda: os.getppid() != runner, every=1)
+
+
+def wait_until(is_true: Callable[[], object], every: float = MOMENT) -> None:
+    """Return when `is_true` is; look every so many seconds."""
+    while not is_true():
+        time.sleep(every)  # an event of the standard library would not wake each peer's threads
 
 
 def payload(size: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from benchmarks.peers.conversation import MOMENT, say, say_latencies
+from benchmarks.peers.conversation import MOMENT, say, say_latencies, wait_until
 
 TOO_LONG = 20.0  # seconds for dispatchers to end when they are told to
 
@@ -46,8 +46,7 @@ class Dispatching:
         """Dispatch until the time is over; the first error ends everything."""
         try:
             dispatch(self._event(self._note, 0))
-            while not self._has_begun:
-                time.sleep(MOMENT)
+            wait_until(lambda: self._has_begun)
             while not self._is_over:
                 dispatch(self.event())
                 next(self._counter)
@@ -72,12 +71,12 @@ class Dispatching:
 
     def measure(self, dispatch: Callable[[dict[str, Any]], object]) -> None:
         """Let the others dispatch, then dispatch the last event; tell the runner."""
-        time.sleep(self.warm_up)  # meanwhile each dispatches its first
+        time.sleep(self.warm_up)  # this time is the warm-up: each dispatches its first event
         begin = self._begin()
         time.sleep(self.seconds)  # this time is what is measured
         self._is_over = True
-        while self._ended < self._dispatchers and time.perf_counter() < begin + TOO_LONG:
-            time.sleep(MOMENT)
+        late = begin + TOO_LONG
+        wait_until(lambda: self._ended >= self._dispatchers or time.perf_counter() >= late)
         total = next(self._counter) + 1
         dispatch(self.event(total))
         self._end(begin, total)

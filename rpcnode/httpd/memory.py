@@ -67,7 +67,7 @@ class MemoryLink:
 
     def send_file(self, number: int, offset: int, size: int) -> int | None:
         """Raise NotImplementedError: `can_send_files` says so."""
-        raise NotImplementedError
+        raise NotImplementedError("there is no socket to send files to: ask `can_send_files`")
 
     def take(self) -> bytes:
         """Return what the client got since the last call."""

@@ -14,16 +14,6 @@ from tests.certificates import Authority
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("certificates"), "authority")
-
-
-@pytest.fixture(scope="module")
-def certificate(authority):
-    return authority.issue("server")
-
-
-@pytest.fixture(scope="module")
 def locked(authority):
     return authority.issue("locked", password="sesame")
 

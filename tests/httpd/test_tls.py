@@ -7,20 +7,9 @@ import pytest
 from rpcnode.concurrency import spawn
 from rpcnode.exceptions import ConfigurationError
 from rpcnode.httpd.tls import make_server_context
-from tests.certificates import Authority
 from tests.hosting import wait_until
 from tests.httpd.client import Client, request
 from tests.httpd.conftest import TEXT
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("certificates"), "authority")
-
-
-@pytest.fixture(scope="module")
-def certificate(authority):
-    return authority.issue("server")
 
 
 @pytest.fixture(scope="module")

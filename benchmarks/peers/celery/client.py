@@ -6,7 +6,7 @@ from collections import deque
 
 from benchmarks.peers.calling import Load
 from benchmarks.peers.celery.tasks import application, echo, handle
-from benchmarks.peers.conversation import payload, read_settings
+from benchmarks.peers.conversation import payload, read_settings, stay
 from benchmarks.peers.dispatching import Dispatching
 
 TIMEOUT = 30
@@ -44,7 +44,7 @@ def main():
     settings = read_settings()
     application(settings["uri"])
     (dispatch if settings["job"] == "events" else call)(settings)
-    time.sleep(60)  # until the harness ends it
+    stay()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """The client of the measurements, on Dramatiq."""
 
 import threading
-import time
 
-from benchmarks.peers.conversation import read_settings
+from benchmarks.peers.conversation import read_settings, stay
 from benchmarks.peers.dispatching import Dispatching
 from benchmarks.peers.dramatiq.actors import declare
 
@@ -26,7 +25,7 @@ def main():
                 target=dispatching.dispatch_repeatedly, args=(actor.send,), daemon=True
             ).start()
         dispatching.measure(actor.send)
-    time.sleep(60)  # until the harness ends it
+    stay()
 
 
 if __name__ == "__main__":

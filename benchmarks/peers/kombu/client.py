@@ -6,7 +6,6 @@ import eventlet
 eventlet.monkey_patch()
 
 import itertools
-import time
 import uuid
 
 from eventlet.event import Event
@@ -14,7 +13,7 @@ from kombu import Queue
 from kombu.mixins import ConsumerMixin
 
 from benchmarks.peers.calling import Load
-from benchmarks.peers.conversation import payload, read_settings
+from benchmarks.peers.conversation import payload, read_settings, stay
 from benchmarks.peers.dispatching import Dispatching
 from benchmarks.peers.kombu.link import PLACED, Publisher, connect
 
@@ -88,7 +87,7 @@ def main():
     """Do the job."""
     settings = read_settings()
     (dispatch_events if settings["job"] == "events" else rpc)(settings)
-    time.sleep(60)  # until the harness ends it
+    stay()
 
 
 if __name__ == "__main__":

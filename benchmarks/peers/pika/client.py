@@ -8,7 +8,7 @@ import time
 import pika
 
 from benchmarks.peers.calling import Load
-from benchmarks.peers.conversation import payload, read_settings
+from benchmarks.peers.conversation import payload, read_settings, stay
 from benchmarks.peers.dispatching import Dispatching
 
 JSON = "application/json"
@@ -69,7 +69,7 @@ def main():
     channel = pika.BlockingConnection(pika.URLParameters(settings["uri"])).channel()
     if settings["job"] == "events":
         dispatch_events(channel, settings)
-        time.sleep(60)  # until the harness ends it
+        stay()
     else:
         Caller(channel, settings).run()
 

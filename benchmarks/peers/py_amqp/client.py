@@ -7,12 +7,11 @@ eventlet.monkey_patch()
 
 import itertools
 import json
-import time
 
 from eventlet.event import Event
 
 from benchmarks.peers.calling import Load, call_first
-from benchmarks.peers.conversation import payload, read_settings
+from benchmarks.peers.conversation import payload, read_settings, stay
 from benchmarks.peers.dispatching import Dispatching
 from benchmarks.peers.py_amqp.link import PERSISTENT, TRANSIENT, Link
 
@@ -91,7 +90,7 @@ def main():
     """Do the job."""
     settings = read_settings()
     JOBS[settings["job"]](settings)
-    time.sleep(60)  # until the harness ends it
+    stay()
 
 
 if __name__ == "__main__":

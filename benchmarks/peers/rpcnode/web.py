@@ -41,7 +41,7 @@ class Bench:
     @http("GET", "/wait")
     def wait(self, request):
         """Return a text after 50 ms in which others have their turn."""
-        time.sleep(0.05)
+        time.sleep(0.05)  # the wait that this workload is about
         return self.greeting("world")
 
 

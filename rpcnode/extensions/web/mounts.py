@@ -57,13 +57,13 @@ class _Mounted(DependencyProvider):
             self.server.when_gathered(exchange, deadline, submit)
 
     def _lane(self) -> Lane:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say in which lane it runs")
 
     def _is_full(self, _lane: Lane) -> bool:
         return False
 
     def _answer(self, exchange: Any) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how it answers")
 
 
 class WsgiMount(_Mounted):
