@@ -51,7 +51,7 @@ STEPS = (
             "extensions/rpc_server.py:RpcConsumer._replied",
         ),
     ),
-    Step("publisher, outbox", ("amqp/publisher.py", "amqp/confirming.py")),
+    Step("publisher, outbox", ("amqp/publisher.py", "amqp/outbox.py", "amqp/confirming.py")),
     Step("sockets", ("amqp/sockets.py",)),
     Step(
         "from the channel to the handler",

@@ -7,7 +7,8 @@ from typing import Any
 
 from rpcnode.amqp.consumer import Consumer, abandon, declare, declare_each, queue_exists
 from rpcnode.amqp.message import PERSISTENT, Delivery, MessageIds, Outgoing
-from rpcnode.amqp.publisher import Outbox, Publisher
+from rpcnode.amqp.outbox import Outbox
+from rpcnode.amqp.publisher import Publisher
 from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.amqp.sharing import SharedConnection
 from rpcnode.concurrency import spawn

@@ -6,7 +6,8 @@ from time import monotonic
 import pytest
 
 from rpcnode.amqp.channel import Channel
-from rpcnode.amqp.publisher import Outbox, Publisher
+from rpcnode.amqp.outbox import Outbox
+from rpcnode.amqp.publisher import Publisher
 from rpcnode.concurrency import Event, Timeout, kill, sleep, spawn
 from rpcnode.exceptions import (
     BrokerUnavailable,

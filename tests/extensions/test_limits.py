@@ -8,7 +8,7 @@ import kombu
 import pytest
 from amqp.exceptions import NotFound
 
-from rpcnode.amqp import publisher
+from rpcnode.amqp import outbox
 from rpcnode.amqp.memory import drop_connections
 from rpcnode.amqp.message import Outgoing
 from rpcnode.concurrency import Event
@@ -306,7 +306,7 @@ def test_dead_copy_that_can_be_confirmed_in_time_is_tried_until_then(config):
 
 
 def test_reply_that_cannot_be_sent_is_given_up_at_the_deadline(config, counting, monkeypatch):
-    monkeypatch.setattr(publisher, "RETRY_DELAY", 0.05)
+    monkeypatch.setattr(outbox, "RETRY_DELAY", 0.05)
     with hosted(config) as services:
         with hosted(config, counting.service) as serving:
             go_on = hold_publishing(serving, "service")
@@ -324,7 +324,7 @@ def test_reply_that_cannot_be_sent_is_given_up_at_the_deadline(config, counting,
 
 
 def test_reply_without_a_deadline_is_sent_as_soon_as_it_can_be(config, counting, monkeypatch):
-    monkeypatch.setattr(publisher, "RETRY_DELAY", 0.05)
+    monkeypatch.setattr(outbox, "RETRY_DELAY", 0.05)
     with hosted(config) as services, hosted(config, counting.service) as serving:
         go_on = hold_publishing(serving, "service")
         reply = services.rpc.service.call.call_async()
