@@ -8,12 +8,17 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 TEST = [
     "bpython>=0.24",
+    "django>=5.2",
+    "fastapi>=0.115",
+    "flask>=3.1",
+    "gunicorn>=23",
     "h11>=0.14",
     "hypothesis>=6.100",
     "ipython>=8.18",
     "msgpack>=1.0.5",
     "pytest>=8.2",
     "pytest-timeout>=2.3",
+    "uvicorn>=0.34",
 ]
 DOCS = ["myst-parser>=4", "sphinx>=8"]
 FAST_PATH = ["amqp==5.4.2", "kombu==5.7.0"]  # those that rpcnode/amqp/fastpath.py names

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.broker import Broker, broker
+from benchmarks.environment import NotAvailable
 from benchmarks.measuring import Bench, Failure, Measurement, Workload
 from benchmarks.options import Options, read
 from benchmarks.page import write_page
-from benchmarks.peer import ROOT, NotAvailable, Peer
+from benchmarks.peer import ROOT, Peer
 from benchmarks.plan import Cell, schedule
 from benchmarks.process import PeerFailed
 from benchmarks.report import Report

@@ -2,12 +2,13 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from benchmarks.environment import NotAvailable, make_environment, python_of, run
 
 ROOT = Path(__file__).parent.parent
 PEERS_FOLDER = ROOT / "benchmarks" / "peers"
@@ -29,10 +30,6 @@ NAMES = (
 PROGRAMS = ("client", "service")
 OTHERS = "others"  # in `lacks`: the reason for all that has none of its own
 PROMISES = ("persistent", "confirmed", "acked", "errors", "deadline")
-
-
-class NotAvailable(Exception):
-    """Raised when the environment of a peer cannot be made."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ class Peer:
     def python(self) -> str:
         """The interpreter that runs its programs."""
         has_own = self._requirements.exists()
-        return str(self._environment / "bin" / "python") if has_own else sys.executable
+        return python_of(self._environment) if has_own else sys.executable
 
     def command(self, program: str) -> list[str]:
         """Return the command that runs its `program`, from the project's folder."""
@@ -112,8 +109,7 @@ class Peer:
             return
         print(f"making an environment for {self.name}", flush=True)
         if self.is_python:
-            self._run(sys.executable, "-m", "venv", "--clear", str(self._environment))
-            self._run(self.python, "-m", "pip", "install", "-q", "-r", str(self._requirements))
+            make_environment(self._environment, self.name, "-r", str(self._requirements))
         else:
             self._compile()
         made.write_text(wanted, encoding="utf-8")
@@ -130,26 +126,17 @@ class Peer:
         for program in PROGRAMS:
             sources = [str(self._folder / f"{each}.c") for each in (program, "common")]
             target = str(self._environment / program)
-            self._run("gcc", "-O2", "-Wall", "-Wextra", "-o", target, *sources, "-lrabbitmq")
+            options = ("-O2", "-Wall", "-Wextra", "-o", target, *sources, "-lrabbitmq")
+            run(self.name, "gcc", *options)
 
     def _install_packages(self) -> None:
         if os.geteuid() != 0 or shutil.which("apt-get") is None:
             needed = " ".join(self.system_packages)
             raise NotAvailable(f"no environment for {self.name}: it needs gcc and {needed}")
         print(f"installing {' '.join(self.system_packages)}", flush=True)
-        self._run("apt-get", "update", "-qq")
-        self._run("apt-get", "install", "-y", "--no-install-recommends", *self.system_packages)
-
-    def _run(self, *command: str) -> None:
-        try:
-            done = subprocess.run(
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
-        except FileNotFoundError as exc:
-            raise NotAvailable(f"no environment for {self.name}: no {command[0]}") from exc
-        if done.returncode != 0:
-            reason = done.stdout.strip()[-1000:]
-            raise NotAvailable(f"no environment for {self.name}: {reason}")
+        run(self.name, "apt-get", "update", "-qq")
+        options = ("-y", "--no-install-recommends")
+        run(self.name, "apt-get", "install", *options, *self.system_packages)
 
 
 def load_peers() -> tuple[Peer, ...]:

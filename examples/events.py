@@ -25,6 +25,19 @@ class Warehouse:
         self.dispatch("goods.moved", {"sku": sku, "shelf": shelf}, mandatory=True)
 
 
+class Orders:
+    name = "orders"
+    dispatch = EventDispatcher(after_success=True)
+
+    @rpc
+    def place(self, sku, quantity):
+        self.dispatch("placed", {"sku": sku, "quantity": quantity})
+        self.dispatch("unpaid", {"sku": sku}, delay=900)
+        if quantity > 100:
+            raise ValueError(f"there are no {quantity} of {sku}")
+        return f"{quantity} of {sku}"
+
+
 def is_fruit(payload):
     return payload["sku"] in ("apple", "plum")
 

@@ -5,9 +5,11 @@ import time
 from rpcnode.exceptions import (
     RemoteError,
     RpcTimeout,
+    TooBusy,
     UnknownService,
     deserialize_to_instance,
 )
+from rpcnode.retry import Exponential, Retry
 from rpcnode.rpc import ClusterRpc, RpcProxy, rpc
 
 
@@ -76,3 +78,50 @@ class Desk:
             return "charged or not: nobody knows"
         except UnknownService:
             return "nobody ever hosted it"
+
+
+class Reports:
+    name = "reports"
+
+    @rpc(max_workers=1, queue_limit=1)
+    def yearly(self, year):
+        time.sleep(0.1)  # stands for a long computation
+        return f"the report of {year}"
+
+    @rpc
+    def years(self):
+        return [2024, 2025]
+
+
+class Payments:
+    name = "payments"
+
+    @rpc(on_redelivery="refuse")
+    def pay(self, amount):
+        return {"paid": amount}
+
+    @rpc(idempotent=True)
+    def set_limit(self, limit):
+        return {"limit": limit}
+
+
+class Office:
+    name = "office"
+    reports = RpcProxy("reports")
+    patient = RpcProxy("reports", retry=Retry(max_attempts=20, delay=Exponential(0.05, max=1)))
+    payments = RpcProxy("payments", retry=Retry(3))
+
+    @rpc
+    def report(self, year):
+        try:
+            return self.reports.yearly(year)
+        except TooBusy:
+            return "ask again later"
+
+    @rpc
+    def report_in_the_end(self, year):
+        return self.patient.yearly(year)
+
+    @rpc
+    def set_limit(self, limit):
+        return self.payments.set_limit(limit)

@@ -3,7 +3,7 @@
 import pytest
 
 from examples.shop import Mailer, Orders, OutOfStock, Stock
-from rpcnode.extensions import DependencyProvider
+from rpcnode.extensions import DependencyProvider, Entrypoint
 from rpcnode.rpc import rpc
 from rpcnode.testing import (
     StrictMock,
@@ -166,3 +166,33 @@ def test_placed_order_is_mailed_by_way_of_rabbitmq(runner_factory, rabbit_config
         place("plum")
 
     assert mail.get() == "your order of 1 x plum is on its way"
+
+
+def test_partner_gets_every_order(
+    runner_factory, rabbit_config, rabbit_manager, get_message_from_queue
+):
+    runner = runner_factory(rabbit_config, Orders, Stock)
+    runner.start()
+    vhost = rabbit_config["vhost"]
+    rabbit_manager.create_queue(vhost, "partner", durable=True)
+    rabbit_manager.create_queue_binding(vhost, "orders.events", "partner", "placed")
+
+    with entrypoint_hook(get_container(runner, Orders), "place") as place:
+        place("plum")
+
+    assert get_message_from_queue("partner").payload == {"sku": "plum", "quantity": 1}
+
+
+class Doorbell(Entrypoint):
+    """Fires a method with the name of whoever rings."""
+
+    def ring(self, guest):
+        self.container.spawn_worker(self, (guest,), {})
+
+
+def test_doorbell_fires_with_the_name_of_the_guest(mock_container):
+    doorbell = Doorbell().bind(mock_container, "open_door")
+
+    doorbell.ring("Ada")
+
+    mock_container.spawn_worker.assert_called_once_with(doorbell, ("Ada",), {})

@@ -4,6 +4,7 @@ import difflib
 import logging
 import os
 import re
+from collections import UserDict
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from pathlib import Path
@@ -76,9 +77,32 @@ class Config(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def copy(self) -> "ConfigCopy":
+        """Return what is in it as a mapping that may be changed."""
+        return ConfigCopy(self._values)
+
     def __repr__(self) -> str:
         given = {name: self[name] for name in self if self.origins[name] != DEFAULT}
         return f"Config({mask_secrets(given)})"
+
+
+class ConfigCopy(UserDict[str, Any]):
+    """A configuration that may be changed; keys are upper-case, and found in any case."""
+
+    def __getitem__(self, name: str) -> Any:
+        return super().__getitem__(name.upper())
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name.upper(), value)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name.upper())
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name.upper() if isinstance(name, str) else name)
+
+    def __repr__(self) -> str:
+        return f"ConfigCopy({mask_secrets(self.data)})"
 
 
 def _upper(values: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -217,8 +241,10 @@ def parse_yaml(text: str, environ: Mapping[str, str], name: str) -> Any:
         mark = exc.problem_mark or exc.context_mark
         line = "" if mark is None else f", line {mark.line + 1}"
         raise ConfigurationError(f"{name}{line}: {exc.problem or exc.context}") from exc
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError) as exc:  # a date that no calendar has is a ValueError
         raise ConfigurationError(f"{name}: it is no YAML: {exc}") from exc
+    except RecursionError:
+        raise ConfigurationError(f"{name}: it is nested too deeply") from None
 
 
 _CIRCULAR = "the value of a variable leads to itself"
@@ -279,7 +305,7 @@ class _Loader(yaml.SafeLoader):
             return text
         try:
             return self._inner(result).value()
-        except (yaml.YAMLError, RecursionError) as exc:
+        except (yaml.YAMLError, ValueError, RecursionError) as exc:
             if self._depth > 0:
                 raise
             # The text itself must not be shown: there may be a password in it.

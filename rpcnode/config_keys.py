@@ -87,6 +87,8 @@ MAPPINGS = Check("a mapping of names to mappings", _is_mapping_of_mappings)
 TEXTS_BY_NAME = Check("a mapping of texts to texts", _is_mapping_of_texts)
 SIZE = Check("a size such as 64 KiB or 10 MB", lambda value: parse_size(value) is not None)
 CORS = Check("true, false, origins, or a mapping of options", _is_cors)
+QUEUE_TYPE = Check("classic or quorum", lambda value: value in ("classic", "quorum"))
+MODE = Check("`running` or `drain`", lambda value: value in ("running", "drain"))
 SSL = Check(
     "true, false or a mapping of SSL options",
     lambda value: isinstance(value, (bool, Mapping)),
@@ -167,6 +169,20 @@ KEYS = (
         "How many unacknowledged messages a consumer holds; `null` derives it from the workers.",
     ),
     Key(
+        "RPC_QUEUE_LIMIT",
+        None,
+        WHOLE.or_null(),
+        "How many calls of methods without workers of their own wait for a worker before more are "
+        "answered `TooBusy`, where another method has; `null` means as many as MAX_WORKERS.",
+    ),
+    Key(
+        "MAX_WAIT",
+        300,
+        SECONDS.or_null(),
+        "Seconds that a message waits for a worker before it goes back to its queue; less than the "
+        "broker's `consumer_timeout`. `null` lets it wait for ever.",
+    ),
+    Key(
         "PARENT_CALLS_TRACKED",
         10,
         WHOLE,
@@ -223,12 +239,48 @@ KEYS = (
         "Seconds that running workers have when it stops.",
     ),
     Key(
+        "SHUTDOWN_MODE",
+        "running",
+        MODE,
+        "What is finished when it stops: `running` workers, or `drain`, also what was received.",
+    ),
+    Key(
         "CLOCK_SKEW",
         2,
         DURATION.or_null(),
         "Seconds that the clocks of two hosts may differ; `null` ignores the caller's clock.",
     ),
+    Key(
+        "QUEUE_TYPE",
+        "classic",
+        QUEUE_TYPE,
+        "`quorum` makes the queues of calls and of shared events, and what belongs to them, "
+        "quorum queues, which survive the loss of a broker's node; no Nameko instance can share "
+        "them.",
+        (None,),
+    ),
+    Key(
+        "CRASH_LIMIT",
+        20,
+        COUNT,
+        "How often a message may take its process with it, until it goes to its dead queue.",
+    ),
+    Key(
+        "EVENT_RETRY",
+        None,
+        MAPPING.or_null(),
+        "The retry policy of handlers of events and messages that have none of their own: "
+        "`max_attempts`, `delay`, `jitter`, `max_age`; `null` tries nothing again.",
+    ),
     Key("DEAD_MAX_LENGTH", 100_000, COUNT, "How many messages a dead queue takes."),
+    Key(
+        "MANAGEMENT_URI",
+        None,
+        URI.or_null(),
+        "RabbitMQ's management API, which tells `rpcnode dead` and `rpcnode retry` what queues "
+        "there are; `null` means port 15672 of the broker's host (15671, with `https`, where "
+        "connections to the broker are encrypted), with its user.",
+    ),
     Key(
         "WEB_SERVER_ADDRESS",
         "0.0.0.0:8000",

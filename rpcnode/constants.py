@@ -27,3 +27,6 @@ USER_AGENT_CONTEXT_KEY = "user_agent"
 USER_ID_CONTEXT_KEY = "user_id"
 
 HEADER_PREFIX = "nameko"
+
+NON_PERSISTENT = 1  # values of `delivery_mode`
+PERSISTENT = 2

@@ -36,6 +36,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+DRAIN = "drain"  # the SHUTDOWN_MODE in which what was received is done as well
+
 
 class ServiceContainer:
     """Hosts one service class.
@@ -86,6 +88,16 @@ class ServiceContainer:
     def extensions(self) -> list[Extension]:
         """All extensions, in the order in which they are set up and started."""
         return [*self.subextensions, *self.dependencies, *self.entrypoints]
+
+    @property
+    def serializer(self) -> str:
+        """The name of the serializer that messages are sent with."""
+        return str(self.config["SERIALIZER"])
+
+    @property
+    def accept(self) -> list[str]:
+        """The names of the serializers of messages that are read."""
+        return list(self.config["ACCEPT"] or [self.serializer])
 
     @property
     def interface(self) -> "ServiceContainer":
@@ -312,7 +324,7 @@ class ServiceContainer:
         shutdown = Shutdown(self.config["SHUTDOWN_TIMEOUT"])
         entrypoints = self._set_up_of(self.entrypoints)
         shutdown.begin(entrypoints, self._set_up_of([*self.subextensions, *self.dependencies]))
-        shutdown.end_lanes(self.lanes)
+        shutdown.end_lanes(self.lanes, is_drained=self.config["SHUTDOWN_MODE"] == DRAIN)
         shutdown.finish()
         # These go last and in reverse: workers that still ran needed them.
         shutdown.stop(self._set_up_of(self.dependencies)[::-1])

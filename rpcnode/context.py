@@ -36,6 +36,7 @@ class WorkerContext:
     - `encoded_result`: the result as the entrypoint sends it, there when it is handled.
     - `after_complete`: what is called once the outcome is a success and every
       dependency has completed; an error there becomes the worker's error.
+    - `is_completed`: whether it is too late for that: the outcome is known.
     """
 
     def __init__(  # Nameko's signature, and what is new by keyword
@@ -63,6 +64,7 @@ class WorkerContext:
         self.origin = origin
         self.encoded_result: Any = None
         self.after_complete: list[Callable[[], object]] = []
+        self.is_completed = False
         unique_id = unique_id or new_call_id()
         self.call_id = f"{container.service_name}.{entrypoint.method_name}.{unique_id}"
         self.data: dict[str, Any] = {} if data is None else dict(data)

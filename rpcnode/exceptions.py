@@ -1,4 +1,4 @@
-"""Every exception of rpcnode.
+"""Every exception of rpcnode, and the error objects in which they travel.
 
 ::
 
@@ -10,11 +10,13 @@
     │   └── UnsupportedByTransport      the broker in use cannot do what a service needs
     ├── BrokerError
     │   ├── BrokerRefused               wrong login, vhost, certificate, arguments: exit code 3
+    │   ├── ClientNotRunning            a standalone client that is not started, or stopped
     │   ├── BrokerUnavailable           nothing was sent: no connection within the time given
     │   ├── ConnectionLost              something was sent, its outcome is unknown
     │   ├── PublishTimeout              no confirm within the time given
     │   ├── PublishRejected             the broker refused the message
-    │   └── UndeliverableMessage        a mandatory message that no queue takes
+    │   ├── UndeliverableMessage        a mandatory message that no queue takes
+    │   └── QueueNotFound               a queue that was named is not there
     ├── SerializationError
     │   ├── UnserializableValueError    a value that cannot be sent
     │   ├── UnserializableHeader        a header that cannot be sent
@@ -23,12 +25,17 @@
     │   ├── UnknownService
     │   ├── RpcTimeout
     │   ├── TooBusy
+    │   ├── OutcomeUnknown              it may have run, and is not run again
+    │   ├── RedeliveredTooOften         it seems to end each process that runs it
     │   ├── RemoteError
     │   └── BadRequest
     │       ├── MalformedRequest
     │       ├── MethodNotFound
     │       ├── IncorrectSignature
     │       └── ConnectionNotFound
+    ├── HandlerDecision                 what a handler of messages wants, not what went wrong
+    │   ├── RetryLater
+    │   └── Reject
     ├── ContainerBeingKilled
     └── ReplyQueueExpiredWithPendingReplies
 
@@ -36,9 +43,11 @@
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
+LONGEST_DELAY = 30 * 86_400  # seconds; a queue's time to live ends at 49 days
 LONGEST_REPR = 200  # characters of a value that an error shows
 
 ExceptionType = TypeVar("ExceptionType", bound=type[BaseException])
@@ -80,6 +89,10 @@ class BrokerUnavailable(BrokerError):
     """Raised when no connection was there in time; nothing was sent."""
 
 
+class ClientNotRunning(BrokerError):
+    """Raised when a standalone client is not started, or stopped; nothing was sent."""
+
+
 class ConnectionLost(BrokerError):
     """Raised when the connection broke after something was sent: its outcome is unknown."""
 
@@ -94,6 +107,10 @@ class PublishRejected(BrokerError):
 
 class UndeliverableMessage(BrokerError):
     """Raised when a mandatory message was returned because no queue takes it."""
+
+
+class QueueNotFound(BrokerError):
+    """Raised when a queue that somebody named is not there."""
 
 
 class SerializationError(RpcNodeError):
@@ -142,9 +159,12 @@ class RpcError(RpcNodeError):
     """The base of what a remote call raises at its caller.
 
     `called` is the `service.method` that was called, where the error came from there.
+    `is_retryable` says that the same call may be made again, without harm and with some hope: it
+    was not run, or its method is declared idempotent.
     """
 
     called: str | None = None
+    is_retryable: bool = False
 
     def __str__(self) -> str:
         text = super().__str__()
@@ -172,6 +192,17 @@ class RpcTimeout(RpcError):
 
 class TooBusy(RpcError):
     """Raised when the service has no room for the call now; it was not run."""
+
+
+class OutcomeUnknown(RpcError):
+    """Raised when a call was delivered before and may have run, and is not run now.
+
+    Its method must not run twice, `@rpc(on_redelivery="refuse")`, or has no room for it.
+    """
+
+
+class RedeliveredTooOften(RpcError):
+    """Raised for a message that was given out so often that it seems to end who deals with it."""
 
 
 class RemoteError(RpcError):
@@ -218,6 +249,40 @@ class ConnectionNotFound(BadRequest):
     """Raised when a WebSocket is not (or no longer) connected."""
 
 
+class HandlerDecision(RpcNodeError):
+    """The base of what a handler raises to say what becomes of its message."""
+
+
+class RetryLater(HandlerDecision):
+    """Raised by a handler to have its message delivered again, `delay` seconds later.
+
+    Without a delay the handler's policy says when. It is an attempt like others: the last one
+    ends as any failure does. Raises ValueError for a delay that is no number of seconds.
+    """
+
+    def __init__(self, delay: float | None = None, reason: str = "") -> None:
+        is_number = isinstance(delay, (int, float)) and not isinstance(delay, bool)
+        if delay is not None and not (is_number and 0 <= delay <= LONGEST_DELAY):
+            raise ValueError(
+                f"RetryLater: delay must be seconds from 0 to {LONGEST_DELAY}, not {delay!r}"
+            )
+        self.delay = delay
+        self.reason = reason
+        super().__init__(delay, reason)
+
+    def __str__(self) -> str:
+        when = "later" if self.delay is None else f"in {self.delay} s"
+        return f"again {when}: {self.reason}" if self.reason else f"again {when}"
+
+
+class Reject(HandlerDecision):
+    """Raised by a handler that will never be able to deal with its message: it is dead at once."""
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
 class ContainerBeingKilled(RpcNodeError):
     """Raised when a worker is asked of a container that is being killed."""
 
@@ -251,17 +316,99 @@ def deserialize_to_instance(exc_type: ExceptionType) -> ExceptionType:
     return exc_type
 
 
-_WIRE_PREFIX = "nameko.exceptions."
+_OWN_MODULE = "rpcnode.exceptions."
+_WIRE_MODULE = "nameko.exceptions."
 _OURS: tuple[type[RpcNodeError], ...] = (
     MalformedRequest,
     MethodNotFound,
     IncorrectSignature,
     UnknownService,
     TooBusy,
+    OutcomeUnknown,
+    RedeliveredTooOften,
     RpcTimeout,
 )
 for _exc_type in _OURS:
-    registry[f"{_WIRE_PREFIX}{_exc_type.__name__}"] = _exc_type
-    registry[f"rpcnode.exceptions.{_exc_type.__name__}"] = _exc_type
-for _module in (_WIRE_PREFIX, "rpcnode.exceptions."):
+    registry[f"{_WIRE_MODULE}{_exc_type.__name__}"] = _exc_type
+    registry[f"{_OWN_MODULE}{_exc_type.__name__}"] = _exc_type
+for _module in (_WIRE_MODULE, _OWN_MODULE):
     registry[f"{_module}UnserializableValueError"] = UnserializableValueError.from_repr
+
+
+def serialize(exc: BaseException) -> dict[str, Any]:
+    """Return the error object of an exception."""
+    if isinstance(exc, RemoteError):
+        # It comes from further away: its first class matters, not the hop.
+        return _error_object(exc.exc_type or "", exc.exc_path, exc.exc_args, exc.value)
+    if isinstance(exc, DeadlineExceeded):
+        exc = RpcTimeout(*exc.args)
+    path = get_module_path(type(exc))
+    if path.startswith(_OWN_MODULE):
+        path = _WIRE_MODULE + path.removeprefix(_OWN_MODULE)
+    return _error_object(type(exc).__name__, path, list(exc.args), exc)
+
+
+def _error_object(exc_type: str, exc_path: str, exc_args: list[Any], value: Any) -> dict[str, Any]:
+    return {
+        "exc_type": exc_type,
+        "exc_path": exc_path,
+        "exc_args": safe_for_serialization(exc_args),
+        "value": safe_for_serialization(value),
+    }
+
+
+def safe_for_serialization(value: Any) -> Any:
+    """Return `value` as texts, and dicts and lists of texts; what has no text says so."""
+    try:
+        return _as_texts(value)
+    except Exception:  # whatever a user's class does: the error must arrive
+        return "[__unicode__ failed]"
+
+
+def _as_texts(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): safe_for_serialization(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [safe_for_serialization(each) for each in value]
+    return str(value)
+
+
+def deserialize(error: Any, called: str | None = None) -> BaseException:
+    """Return the exception of an error object, whatever that is; `called` is the method.
+
+    It is of its own class only if that is registered here; nothing is looked up by a name that
+    came over the wire but in this registry.
+    """
+    if not isinstance(error, Mapping):
+        return RemoteError(None, safe_for_serialization(error), called=called)
+    path, args = error.get("exc_path"), _args_of(error)
+    make = registry.get(path) if isinstance(path, str) else None
+    exc = None if make is None else _made(make, args)
+    if exc is None:
+        exc_type, value = error.get("exc_type"), error.get("value", "")
+        exc = RemoteError(str(exc_type), value, exc_path=str(path or ""), exc_args=args)
+    if hasattr(exc, "called"):
+        exc.called = called
+    elif called is not None:
+        exc.add_note(f"raised by {called}")
+    if error.get("retryable") is True:
+        with suppress(AttributeError):  # a class of the user's may have no room for it
+            exc.is_retryable = True  # type: ignore[attr-defined]  # RpcError has it
+    return exc
+
+
+def _args_of(error: Mapping[str, Any]) -> list[Any]:
+    args, value = error.get("exc_args"), error.get("value")
+    if not args and error.get("exc_type") == "UnserializableValueError" and isinstance(value, str):
+        # Nameko's has no arguments: the value stands in its text alone.
+        return [value.removeprefix("Unserializable value: ").strip("`")]
+    return args if isinstance(args, list) else []
+
+
+def _made(make: Callable[..., BaseException], args: list[Any]) -> BaseException | None:
+    try:
+        return make(*args)
+    except Exception:  # its constructor wants other arguments: RemoteError says what is known
+        return None

@@ -3,12 +3,14 @@
 Nothing here knows how a call is made: proxies hand what was said to their *caller*.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from math import isfinite
 from typing import Any, Final, Protocol
 
 from rpcnode.exceptions import ConfigurationError
+from rpcnode.retries import Retry
 
 
 class _Unset(Enum):
@@ -25,16 +27,38 @@ Timeout = float | None | _Unset
 class CallOptions:
     """What can be said about one call. `timeout` is in seconds, None waits without end.
 
-    Raises ConfigurationError for a timeout that is neither.
+    `delay` (seconds) is for casts: the broker holds the request for so long.
+
+    `retry` says how often, and when, a call that failed is made again, if that does no harm: it
+    was not run, or its service says that it may run twice. `idempotent` says the same at the
+    caller: True, or the names of such methods (`method`, or `service.method`).
+
+    Raises ConfigurationError for what is none of these.
     """
 
     timeout: Timeout = UNSET
     headers: Mapping[str, Any] = field(default_factory=dict)
+    delay: float | None = None
+    retry: Retry | None = None
+    idempotent: bool | Collection[str] = False
 
     def __post_init__(self) -> None:
-        is_number = isinstance(self.timeout, (int, float)) and not isinstance(self.timeout, bool)
-        if not (is_number or self.timeout is None or self.timeout is UNSET):
-            raise ConfigurationError(f"timeout must be seconds or None, not {self.timeout!r}")
+        if not (self.retry is None or isinstance(self.retry, Retry)):
+            raise ConfigurationError(f"retry must be a Retry or None, not {self.retry!r}")
+        if isinstance(self.idempotent, str) or not isinstance(self.idempotent, (bool, Collection)):
+            raise ConfigurationError(
+                f"idempotent must be True, False or names of methods, not {self.idempotent!r}"
+            )
+        check_timeout(self.timeout)
+
+
+def check_timeout(timeout: Any) -> None:
+    """Raise ConfigurationError for what is neither seconds nor None, nor left out."""
+    if timeout is None or timeout is UNSET:
+        return
+    is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if not (is_number and isfinite(timeout)):
+        raise ConfigurationError(f"timeout must be seconds or None, not {timeout!r}")
 
 
 class Caller(Protocol):
@@ -48,7 +72,7 @@ class Caller(Protocol):
     ) -> "RpcReply":
         """Call, and return what the result can be had from."""
 
-    def cast(self, method: "MethodProxy", args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def cast(self, method: "MethodProxy", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call without wanting a reply; return when the broker has the request."""
 
 
@@ -119,23 +143,46 @@ class MethodProxy:
         """Send the request; `result()` of what is returned waits for the reply."""
         return self._caller.call_async(self, args, kwargs)
 
-    def cast(self, *args: Any, **kwargs: Any) -> None:
-        """Send the request without wanting a reply; return when the broker has it."""
-        self._caller.cast(self, args, kwargs)
+    def cast(self, *args: Any, **kwargs: Any) -> Any:
+        """Send the request without wanting a reply; return (None) when the broker has it.
+
+        With asyncio, as all else, return what is to be awaited.
+        """
+        return self._caller.cast(self, args, kwargs)
 
     def with_options(
-        self, *, timeout: Timeout = UNSET, headers: Mapping[str, Any] | None = None
+        self,
+        *,
+        timeout: Timeout = UNSET,
+        headers: Mapping[str, Any] | None = None,
+        delay: float | None = None,
+        retry: Retry | _Unset | None = UNSET,
+        idempotent: bool | None = None,
     ) -> "MethodProxy":
         """Return this method's proxy with other options; what is not given stays."""
         options = self.options if timeout is UNSET else replace(self.options, timeout=timeout)
         if headers is not None:
             options = replace(options, headers={**options.headers, **headers})
+        if delay is not None:
+            options = replace(options, delay=delay)
+        if retry is not UNSET:
+            options = replace(options, retry=retry)
+        if idempotent is not None:
+            options = replace(options, idempotent=idempotent)
         return MethodProxy(self._caller, self.service_name, self.method_name, options)
 
     @property
     def full_name(self) -> str:
         """`service.method`, as errors name it."""
         return f"{self.service_name}.{self.method_name}"
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether the caller says that the method may run twice."""
+        names = self.options.idempotent
+        if isinstance(names, bool):
+            return names
+        return self.method_name in names or self.full_name in names
 
     def __repr__(self) -> str:
         return f"<MethodProxy {self.full_name}>"

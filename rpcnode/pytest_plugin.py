@@ -8,7 +8,6 @@ needs is imported in it: the user's `conftest.py` must have patched before.
 # ruff: noqa: PLC0415 (imports in functions: see above)
 
 import logging
-import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -19,22 +18,18 @@ import pytest
 
 if TYPE_CHECKING:
     from rpcnode.containers import ServiceContainer
+    from rpcnode.hubwatch import HubWatch
     from rpcnode.runners import ServiceRunner
     from rpcnode.testing.http import HttpClient
 
 logger = logging.getLogger(__name__)
 
+pytest_plugins = ["rpcnode.pytest_rabbit"]  # the fixtures for RabbitMQ
+
 URI_VARIABLE = "RPCNODE_TEST_AMQP_URI"
 API_URI_VARIABLE = "RPCNODE_TEST_API_URI"
 DEFAULT_URI = "amqp://guest:guest@localhost:5672/"
-WAYS_OUT = (
-    f"start a RabbitMQ there, name another one (--amqp-uri, or {URI_VARIABLE} in the environment), "
-    "or test on the embedded broker: `memory_config` instead of `rabbit_config`"
-)
-API_WAYS_OUT = (
-    f"name another one (--rabbit-api-uri, or {API_URI_VARIABLE} in the environment), or none: "
-    "without it, tests use the virtual host of the AMQP URI"
-)
+SSL_PORT = 5671
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -51,10 +46,40 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     )
     group.addoption(
         "--rabbit-api-uri",
+        "--rabbit-ctl-uri",
         dest="RABBIT_API_URI",
         metavar="URI",
         help="its management HTTP API, for a virtual host per test "
         f"(default: {API_URI_VARIABLE}, else port 15672 of the same host if it answers)",
+    )
+    group.addoption(
+        "--amqp-ssl-port",
+        dest="AMQP_SSL_PORT",
+        metavar="PORT",
+        type=int,
+        default=SSL_PORT,
+        help=f"its port for TLS, for rabbit_ssl_config (default: {SSL_PORT})",
+    )
+    group.addoption(
+        "--amqp-ssl-option",
+        dest="RPCNODE_SSL_OPTIONS",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="an option of AMQP_SSL for rabbit_ssl_config, the value in YAML; may be repeated",
+    )
+    group.addoption(
+        "--blocking-detection",
+        dest="BLOCKING_DETECTION",
+        action="store_true",
+        help="log who keeps green threads from running, also where there is no broker",
+    )
+    group.addoption(
+        "--suppress-rpcnode-eventlet-notification",
+        "--suppress-nameko-eventlet-notification",
+        dest="SUPPRESS_NOTIFICATION",
+        action="store_true",
+        help="does nothing: there is no such notification",
     )
 
 
@@ -72,9 +97,9 @@ def container_factory(
 
     def make(service_cls: type, config: Mapping[str, Any] | None = None) -> "ServiceContainer":
         container = get_container_cls(config)(service_cls, config)
-        container.resources = CheckedResources(container.config, _failure)
+        container.resources = CheckedResources(container.config, failure)
         _rpcnode_hosts.append(container)
-        _rpcnode_cleanup.callback(_quietly, container.kill)
+        _rpcnode_cleanup.callback(quietly, container.kill)
         return container
 
     return make
@@ -96,11 +121,11 @@ def runner_factory(
         first, *others = config_and_services or (None,)
         config, services = (None, [first, *others]) if isinstance(first, type) else (first, others)
         runner = ServiceRunner(config)
-        runner.resources = CheckedResources(runner.config, _failure)
+        runner.resources = CheckedResources(runner.config, failure)
         _rpcnode_hosts.append(runner)
         for service_cls in services:
             runner.add_service(service_cls)
-        _rpcnode_cleanup.callback(_quietly, runner.kill)
+        _rpcnode_cleanup.callback(quietly, runner.kill)
         return runner
 
     return make
@@ -112,63 +137,22 @@ def memory_config(_rpcnode_cleanup: ExitStack) -> dict[str, Any]:
     from rpcnode.amqp.memory import reset
 
     uri = f"memory://test-{secrets.token_hex(8)}"
-    _rpcnode_cleanup.callback(_quietly, reset, uri)
+    _rpcnode_cleanup.callback(quietly, reset, uri)
     return {"AMQP_URI": uri}
-
-
-@pytest.fixture(scope="session")
-def rabbit_uri(pytestconfig: pytest.Config) -> str:
-    """Return the AMQP URI of the RabbitMQ to test with; override it as you like."""
-    given: str | None = pytestconfig.getoption("RABBIT_AMQP_URI", None)
-    return given or os.environ.get(URI_VARIABLE) or DEFAULT_URI
-
-
-@pytest.fixture(scope="session")
-def rabbit_api_uri(pytestconfig: pytest.Config, rabbit_uri: str) -> str | None:
-    """Return the URI of its management API, None where there is none; override it as you like."""
-    from rpcnode.testing.rabbit import find_api
-
-    given: str | None = pytestconfig.getoption("RABBIT_API_URI", None)
-    return given or os.environ.get(API_URI_VARIABLE) or find_api(rabbit_uri)
-
-
-@pytest.fixture
-def rabbit_config(
-    rabbit_uri: str, rabbit_api_uri: str | None, _rpcnode_cleanup: ExitStack
-) -> dict[str, Any]:
-    """Return a configuration with a RabbitMQ, and a virtual host that no other test uses.
-
-    Without a management API it is the virtual host of the AMQP URI. `rabbit_config["vhost"]`
-    is its name, `rabbit_config["username"]` that of the user.
-    """
-    from rpcnode.exceptions import BrokerError
-    from rpcnode.testing.rabbit import RabbitConfig, check_reachable, make_vhost
-
-    try:
-        check_reachable(rabbit_uri)
-    except BrokerError as exc:
-        raise _failure(f"{exc}; {WAYS_OUT}") from None
-    if rabbit_api_uri is None:
-        return RabbitConfig(rabbit_uri)
-    try:
-        uri, delete = make_vhost(rabbit_uri, rabbit_api_uri)
-    except BrokerError as exc:
-        raise _failure(f"{exc}; {API_WAYS_OUT}") from None
-    _rpcnode_cleanup.callback(_quietly, delete)
-    return RabbitConfig(uri)
-
-
-@pytest.fixture
-def amqp_uri(rabbit_config: dict[str, Any]) -> str:
-    """Return the AMQP URI of `rabbit_config`, for what is no service."""
-    uri: str = rabbit_config["AMQP_URI"]
-    return uri
 
 
 @pytest.fixture
 def empty_config() -> dict[str, Any]:
     """Return a configuration that sets nothing, for services that need no broker."""
     return {}
+
+
+@pytest.fixture
+def mock_container() -> Any:
+    """Return a mock of a container, for tests of an extension that is bound to it."""
+    from rpcnode.testing.mocks import mock_of_container
+
+    return mock_of_container()
 
 
 @pytest.fixture
@@ -212,6 +196,11 @@ def predictable_call_ids() -> Iterator[Any]:
 
 
 @pytest.fixture
+def fast_teardown() -> None:
+    """Do nothing: what a test made ends fast, in the right order, in any case."""
+
+
+@pytest.fixture
 def _rpcnode_cleanup() -> Iterator[ExitStack]:
     # One stack for all fixtures: what uses a broker was made after it, whatever the order of the
     # fixtures in the test's signature, and so ends before it.
@@ -220,16 +209,28 @@ def _rpcnode_cleanup() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def _rpcnode_hosts() -> list[Any]:
+def _rpcnode_hosts(pytestconfig: pytest.Config, _rpcnode_cleanup: ExitStack) -> list[Any]:
     # The containers and runners of a test, for whoever looks for them later.
+    if pytestconfig.getoption("BLOCKING_DETECTION", False):
+        _rpcnode_cleanup.callback(quietly, _watched_hub().stop)
     return []
 
 
-def _failure(text: str) -> BaseException:
+def _watched_hub() -> "HubWatch":
+    from rpcnode.hubwatch import HubWatch
+
+    watch = HubWatch()
+    watch.start()
+    return watch
+
+
+def failure(text: str) -> BaseException:
+    """Return the error that ends a test with one line."""
     return pytest.fail.Exception(text, pytrace=False)
 
 
-def _quietly(end: Callable[..., object], *args: Any) -> None:
+def quietly(end: Callable[..., object], *args: Any) -> None:
+    """Call something at the end of a test; an error is logged."""
     try:
         end(*args)
     except Exception:  # the test has its outcome; the other things must end as well

@@ -1,7 +1,4 @@
-"""What travels in a message: payloads <-> bytes, exceptions <-> error objects.
-
-The error object is Nameko's; `docs/protocol.md` shows it.
-"""
+"""What travels in a message: payloads <-> bytes."""
 
 import bz2
 import json
@@ -10,22 +7,15 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from json import encoder as json_encoder
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from kombu import compression
+from kombu import serialization as kombu_serialization
 from kombu.utils.json import JSONEncoder as KombuEncoder
 from kombu.utils.json import object_hook as kombu_hook
 
-from rpcnode.exceptions import (
-    ConfigurationError,
-    DeadlineExceeded,
-    RemoteError,
-    RpcTimeout,
-    UndecodableMessage,
-    UnserializableValueError,
-    get_module_path,
-    registry,
-)
+from rpcnode.config import Config, as_config
+from rpcnode.exceptions import ConfigurationError, UndecodableMessage, UnserializableValueError
 from rpcnode.locating import locate
 
 try:
@@ -38,8 +28,6 @@ CHARSETS = frozenset(
     (BINARY, *("utf-8", "utf8", "us-ascii", "ascii", "latin-1", "iso-8859-1", "utf-16"))
 )
 LARGEST_BODY = 128 * 1024 * 1024  # bytes when decompressed; RabbitMQ takes no larger messages
-OWN_MODULE = "rpcnode.exceptions."
-WIRE_MODULE = "nameko.exceptions."
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,70 +243,24 @@ def _find(name: str, known: Mapping[str, Serializer]) -> Serializer:
     raise ConfigurationError(f"there is no serializer {name!r}, only {', '.join(known)}{hint}")
 
 
-def serialize(exc: BaseException) -> dict[str, Any]:
-    """Return the error object of an exception."""
-    if isinstance(exc, RemoteError):
-        # It comes from further away: its first class matters, not the hop.
-        return _error_object(exc.exc_type or "", exc.exc_path, exc.exc_args, exc.value)
-    if isinstance(exc, DeadlineExceeded):
-        exc = RpcTimeout(*exc.args)
-    path = get_module_path(type(exc))
-    if path.startswith(OWN_MODULE):
-        path = WIRE_MODULE + path.removeprefix(OWN_MODULE)
-    return _error_object(type(exc).__name__, path, list(exc.args), exc)
+class SerializationConfig(NamedTuple):
+    """The names of what is sent with, and of what is read."""
+
+    serializer: str
+    accept: list[str]
 
 
-def _error_object(exc_type: str, exc_path: str, exc_args: list[Any], value: Any) -> dict[str, Any]:
-    return {
-        "exc_type": exc_type,
-        "exc_path": exc_path,
-        "exc_args": safe_for_serialization(exc_args),
-        "value": safe_for_serialization(value),
-    }
+def setup(config: Config | Mapping[str, Any] | None = None) -> SerializationConfig:
+    """Return the names of serializers that a configuration asks for, ready to be given to kombu.
 
-
-def safe_for_serialization(value: Any) -> Any:
-    """Return `value` as texts, and dicts and lists of texts; what has no text says so."""
-    try:
-        return _as_texts(value)
-    except Exception:  # whatever a user's class does: the error must arrive
-        return "[__unicode__ failed]"
-
-
-def _as_texts(value: Any) -> Any:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): safe_for_serialization(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [safe_for_serialization(each) for each in value]
-    return str(value)
-
-
-def deserialize(error: Any, called: str) -> BaseException:
-    """Return the exception of an error object, whatever that is; `called` is the method.
-
-    It is of its own class only if that is registered here; nothing is looked up by a name that
-    came over the wire but in this registry.
+    SERIALIZERS are registered with kombu, for the whole process; services do not need that.
+    Raises ConfigurationError for a name that nothing is known by.
     """
-    if not isinstance(error, Mapping):
-        return RemoteError(None, safe_for_serialization(error), called=called)
-    path, args = error.get("exc_path"), error.get("exc_args")
-    args = args if isinstance(args, list) else []
-    make = registry.get(path) if isinstance(path, str) else None
-    exc = None if make is None else _made(make, args)
-    if exc is None:
-        exc_type, value = error.get("exc_type"), error.get("value", "")
-        exc = RemoteError(str(exc_type), value, exc_path=str(path or ""), exc_args=args)
-    if hasattr(exc, "called"):
-        exc.called = called
-    else:
-        exc.add_note(f"raised by {called}")
-    return exc
-
-
-def _made(make: Callable[..., BaseException], args: list[Any]) -> BaseException | None:
-    try:
-        return make(*args)
-    except Exception:  # its constructor wants other arguments: RemoteError says what is known
-        return None
+    config = as_config(config)
+    Serialization.from_config(config)  # checks the names
+    for each in _configured(config["SERIALIZERS"]).values():
+        kombu_serialization.register(
+            each.name, each.to_data, each.from_data, each.content_type, each.content_encoding
+        )
+    name = config["SERIALIZER"]
+    return SerializationConfig(name, list(config["ACCEPT"] or [name]))

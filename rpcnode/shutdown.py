@@ -37,15 +37,25 @@ class Shutdown:
         for extension in extensions:
             self._end({spawn(_stop, extension): extension})
 
-    def end_lanes(self, lanes: Iterable[Any]) -> None:
-        """Drop what waits for a worker, wait for those that run, kill those that run too long."""
+    def end_lanes(self, lanes: Sequence[Any], *, is_drained: bool = False) -> None:
+        """Drop what waits for a worker, wait for those that run, kill those that run too long.
+
+        Lanes that are drained first do all that waits, as long as there is time.
+        """
+        if is_drained:
+            for lane in lanes:
+                lane.wait(self._deadline - monotonic())
+        for lane in lanes:
+            lane.close()  # all of them first: to drop what waits in one can take a while
         for lane in lanes:
             lane.drop_pending()
-        for lane in lanes:
-            if not lane.wait(self._deadline - monotonic()):
-                logger.warning("killing what still runs: %r", lane)
-                lane.kill()
-                lane.wait(STOP_GRACE)  # for the teardown of the killed
+        late = [lane for lane in lanes if not lane.wait(self._deadline - monotonic())]
+        for lane in late:
+            logger.warning("killing what still runs: %r", lane)
+            lane.kill()
+        ends = monotonic() + STOP_GRACE  # for the teardown of all that are killed
+        for lane in late:
+            lane.wait(ends - monotonic())
 
     def _end(self, stops: dict[GreenThread, Any]) -> None:
         for thread in wait_for(stops, max(self._deadline, monotonic() + STOP_GRACE)):

@@ -125,6 +125,7 @@ class Worker:
         if outcome[1] is None:
             for call in self._ctx.after_complete:
                 outcome = self._protected(outcome, call)
+        self._ctx.is_completed = True
         return outcome
 
     def _protected(self, outcome: Outcome, call: Callable[..., object], *args: Any) -> Outcome:
@@ -167,8 +168,9 @@ class Worker:
                 logger.error("%r failed in worker_teardown", provider, exc_info=True)
 
     def _log_failure(self) -> None:
-        level = self._ctx.entrypoint.failure_level(_exc_info()[1])
-        logger.log(level, "worker %s failed", self._ctx.call_id, exc_info=True)
+        level, what_next = self._ctx.entrypoint.describe_failure(self._ctx, _exc_info()[1])
+        what_next = what_next and f": {what_next}"
+        logger.log(level, "worker %s failed%s", self._ctx.call_id, what_next, exc_info=True)
 
 
 def _exc_info() -> ExcInfo:

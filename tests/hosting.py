@@ -81,6 +81,22 @@ def hosted(config, *services) -> Iterator[Hosted]:
         yield Hosted(runner)
 
 
+def hold_publishing(services, service="caller"):
+    """Let nothing be published until the function that is returned is called.
+
+    Nothing may have been published yet: it is the connection for it that is not made.
+    """
+    link = services.extension(Messaging, service).connection.publishing
+    assert link.generation == 0
+    link.start = lambda: None  # in the place of the method
+
+    def go_on():
+        del link.start
+        link.start()
+
+    return go_on
+
+
 def wait_until(is_true, seconds=10):
     """Wait until a condition holds; fail when it does not in time. Return what it returned."""
     end = time.monotonic() + seconds

@@ -100,6 +100,8 @@ class RabbitServer:
     def __init__(self, scripts: Path | None = None, tls: ServerTls | None = None) -> None:
         self.scripts = scripts or find_scripts()
         self.tls = tls
+        self.cookie = secrets.token_hex(16)
+        self.plugins = ("rabbitmq_management", "rabbitmq_auth_mechanism_ssl")
         ports = find_free_ports(5)
         self.amqp_port, self.api_port, self.node_port, self.epmd_port, self.tls_port = ports
         self.node = f"rpcnode-{secrets.token_hex(4)}@localhost"
@@ -202,10 +204,9 @@ class RabbitServer:
         for name in ("log", "data", "plugins"):
             (self.folder / name).mkdir()
         (self.folder / "empty.conf").touch()
-        plugins = "rabbitmq_management, rabbitmq_auth_mechanism_ssl"
-        (self.folder / "enabled_plugins").write_text(f"[{plugins}].\n")
+        (self.folder / "enabled_plugins").write_text(f"[{', '.join(self.plugins)}].\n")
         cookie = self.folder / ".erlang.cookie"
-        cookie.write_text(secrets.token_hex(16))
+        cookie.write_text(self.cookie)
         cookie.chmod(0o400)
 
     def _write_config(self) -> None:

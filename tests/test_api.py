@@ -21,6 +21,9 @@ COMPLETE = {
     "rpcnode.exceptions",
     "rpcnode.testing",
     "rpcnode.testing.utils",
+    "rpcnode.utils",
+    "rpcnode.utils.concurrency",
+    "rpcnode.utils.retry",
     *(
         f"rpcnode.{path.stem}"
         for path in (ROOT / "rpcnode").glob("*.py")
@@ -30,8 +33,16 @@ COMPLETE = {
 NAMES_ONLY_DESCRIBED = {"rpcnode.constants"}  # the page has a sentence for all of them
 NOT_PUBLIC = {"registry"}  # of remote exceptions; use `deserialize_to_instance`
 TWO_THINGS = {"wait_for_call"}  # Nameko has two functions of that name
-# Nameko has it among the events, and the HTTP entrypoint elsewhere.
-TWO_PATHS = {"EventHandlerConfigurationError", "HttpRequestHandler", "http"}
+# Nameko has these errors beside what raises them, and the HTTP entrypoint elsewhere. What a
+# handler raises is an exception, and is used beside its policy.
+TWO_PATHS = {
+    "EventHandlerConfigurationError",
+    "HttpRequestHandler",
+    "Reject",
+    "RetryLater",
+    "UndeliverableMessage",
+    "http",
+}
 
 
 def listed():

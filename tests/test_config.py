@@ -130,13 +130,21 @@ def test_yaml_error_names_file_and_line(config_file, text, line):
         load(path, environ={"BROKEN": "[1"})
 
 
-@pytest.mark.parametrize("value", ["*secret", "!secret", "'secret", "[secret", "a: secret: b"])
+@pytest.mark.parametrize(
+    "value", ["*secret", "!secret", "'secret", "[secret", "a: secret: b", "2026-13-45"]
+)
 def test_error_does_not_show_the_value_of_a_variable(value):
     with pytest.raises(ConfigurationError, match="raw_env_var") as caught:
         parse_yaml("password: ${PASSWORD}", {"PASSWORD": value}, "test")
 
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__.__cause__ is None
+
+
+@pytest.mark.parametrize("text", ["a: 2026-13-45", "a: 0b_", "a: " + "[" * 5000])
+def test_value_that_yaml_cannot_make_is_an_error(text):
+    with pytest.raises(ConfigurationError, match="test: it is"):
+        parse_yaml(text, {}, "test")
 
 
 def test_file_that_cannot_be_read_is_named(tmp_path):
@@ -442,3 +450,27 @@ def test_unknown_keys_are_told_once_with_the_nearest_known_one(caplog):
         "MAX_WORKER (did you mean MAX_WORKERS?), DB_URIS"
     )
     assert [record.getMessage() for record in caplog.records] == [warning]
+
+
+def test_copy_can_be_changed_and_finds_keys_in_any_case():
+    config = Config({"rpc_exchange": "calls", "my_key": 1})
+
+    copy = config.copy()
+    copy["my_key"] = 2
+    copy["max_workers"] = 3
+    del copy["serializer"]
+
+    assert (copy["RPC_EXCHANGE"], copy.get("rpc_exchange")) == ("calls", "calls")
+    assert "SERIALIZER" not in copy
+    assert (1 in copy, copy.get("nothing")) == (False, None)
+    assert config["my_key"] == 1
+    assert Config(copy)["MAX_WORKERS"] == 3
+    with pytest.raises(KeyError, match="NOTHING"):
+        copy["nothing"]
+
+
+def test_copy_hides_passwords():
+    copy = Config({"AMQP_URI": "amqp://guest:hidden@host"}).copy()
+
+    assert "hidden" not in repr(copy)
+    assert "hidden" not in str(copy)

@@ -1,6 +1,7 @@
 """Starting, stopping and killing a container."""
 
 import logging
+import time
 from fractions import Fraction
 
 import pytest
@@ -10,6 +11,7 @@ from rpcnode.concurrency import Event, GreenletExit, call_later, kill, sleep, sp
 from rpcnode.containers import ServiceContainer, get_container_cls, get_service_name
 from rpcnode.exceptions import ConfigurationError, ContainerBeingKilled, RpcNodeError
 from rpcnode.extensions import DependencyProvider, Entrypoint, Extension, SharedExtension
+from tests.hosting import wait_until
 
 dummy = Entrypoint.decorator
 
@@ -433,6 +435,47 @@ def test_worker_that_takes_too_long_is_killed(caplog):
     assert "1 of 10" in caplog.text
 
 
+def test_killed_workers_of_all_lanes_have_their_grace_at_the_same_time(monkeypatch):
+    monkeypatch.setattr("rpcnode.shutdown.STOP_GRACE", 0.5)
+    started, torn_down = [], Event()
+
+    class Slow(DependencyProvider):
+        def worker_teardown(self, worker_ctx):
+            torn_down.wait()
+
+    def work():
+        started.append(None)
+        Event().wait()
+
+    class Service:
+        name = "service"
+        slow = Slow()
+
+        @Entrypoint.decorator(max_workers=1)
+        def first(self):
+            work()
+
+        @Entrypoint.decorator(max_workers=1)
+        def second(self):
+            work()
+
+        @Entrypoint.decorator(max_workers=1)
+        def third(self):
+            work()
+
+    container = make_container(Service, SHUTDOWN_TIMEOUT=0)
+    container.start()
+    for entrypoint in container.entrypoints:
+        container.spawn_worker(entrypoint, (), {})
+    wait_until(lambda: len(started) == 3)
+
+    began = time.monotonic()
+    container.stop()
+
+    assert 0.5 <= time.monotonic() - began < 1
+    torn_down.set()
+
+
 def test_jobs_that_were_not_started_are_dropped():
     worker, dropped = Worker(), []
     container = make_container(worker.service_cls, MAX_WORKERS=1)
@@ -725,3 +768,14 @@ def test_managed_threads_are_killed_after_everything_has_stopped():
     container.stop()
 
     assert log[-1] == ("end", "thread")
+
+
+def test_container_knows_the_names_of_its_serializers():
+    class Service:
+        name = "service"
+
+    assert ServiceContainer(Service, {}).serializer == "json"
+    assert ServiceContainer(Service, {}).accept == ["json"]
+    config = {"serializer": "msgpack", "ACCEPT": ("json", "msgpack")}
+    assert ServiceContainer(Service, config).serializer == "msgpack"
+    assert ServiceContainer(Service, config).accept == ["json", "msgpack"]

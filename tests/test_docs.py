@@ -59,7 +59,8 @@ def test_the_table_of_keys_has_a_row_for_each(monkeypatch):
 
 def test_the_table_of_fixtures_has_a_row_for_each():
     text = (DOCS / "testing.md").read_text(encoding="utf-8")
-    plugin = (ROOT / "rpcnode" / "pytest_plugin.py").read_text(encoding="utf-8")
+    modules = [ROOT / "rpcnode" / name for name in ("pytest_plugin.py", "pytest_rabbit.py")]
+    plugin = "".join(module.read_text(encoding="utf-8") for module in modules)
 
     _before, _heading, rest = text.partition("\n## All fixtures\n")
     names = re.findall(r"^\| (`.*?`) \|", rest.partition("\n## ")[0], flags=re.MULTILINE)
@@ -72,7 +73,7 @@ def test_the_table_of_fixtures_has_a_row_for_each():
 def test_every_page_is_in_the_table_of_contents():
     index = (DOCS / "index.md").read_text(encoding="utf-8")
 
-    entries = re.findall(r"^([a-z_]+)$", index, flags=re.MULTILINE)
+    entries = re.findall(r"^([a-z_-]+)$", index, flags=re.MULTILINE)
 
     assert {page.stem for page in PAGES} - {"index"} <= set(entries)
 

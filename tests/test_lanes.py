@@ -2,12 +2,14 @@
 
 import contextvars
 import logging
+import time
 
 import pytest
 
 from rpcnode.concurrency import Event, Timeout, kill, sleep, spawn
 from rpcnode.exceptions import ContainerBeingKilled
-from rpcnode.lanes import Lane
+from rpcnode.lanes import SLICE, Lane, WaitingRoom
+from tests.hosting import wait_until
 
 
 class Jobs:
@@ -276,3 +278,120 @@ def test_context_variables_come_from_who_submits_never_from_another_worker():
     lane.wait(1)
 
     assert seen == ["first", "second"]
+
+
+def fill(lane, jobs, room, *names):
+    """Submit jobs to a room of a lane; return for each whether it was taken."""
+    taken = [lane.submit(jobs.run(name), jobs.drop(name), room) for name in names]
+    settle()
+    return taken
+
+
+def test_room_takes_no_more_jobs_than_its_limit_while_no_worker_is_free(jobs):
+    lane, room = Lane("lane", 1), WaitingRoom(limit=1)
+
+    assert fill(lane, jobs, room, "a", "b", "c") == [True, True, False]
+    assert (room.waiting, lane.pending) == (1, 1)
+    jobs.end("a")
+    assert fill(lane, jobs, room, "d") == [True]
+    jobs.end("b")
+    jobs.end("d")
+    assert fill(lane, jobs, room, "e") == [True]
+
+    assert jobs.started == ["a", "b", "d", "e"]
+    assert jobs.dropped == []
+
+
+def test_jobs_without_the_room_do_not_count_in_it(jobs, submit):
+    lane, room = Lane("lane", 1), WaitingRoom(limit=1)
+    submit(lane, "a", "b", "c")
+
+    assert fill(lane, jobs, room, "d", "e") == [True, False]
+    jobs.end("a")
+    jobs.end("b")
+    assert fill(lane, jobs, room, "f") == [False]
+    jobs.end("c")
+    assert fill(lane, jobs, room, "g") == [True]
+
+
+def test_room_is_empty_when_its_jobs_are_dropped(jobs):
+    lane, room = Lane("lane", 1), WaitingRoom(limit=5)
+    fill(lane, jobs, room, "a", "b", "c")
+
+    lane.drop_pending()
+
+    assert room.waiting == 0
+
+
+def test_job_that_waits_too_long_is_dropped_and_no_other(jobs, submit, caplog):
+    lane, room = Lane("lane", 1), WaitingRoom(longest=0.2)
+    submit(lane, "runs", "has time")
+    began = time.monotonic()
+    fill(lane, jobs, room, "a", "b")
+
+    wait_until(lambda: jobs.dropped == ["a", "b"])
+
+    assert 0.1 < time.monotonic() - began < 0.5
+    assert (lane.pending, room.waiting) == (1, 0)
+    assert "lane has no worker for 2 jobs that have waited as long as they may" in caplog.text
+    fill(lane, jobs, room, "c")
+    wait_until(lambda: jobs.dropped == ["a", "b", "c"])
+    jobs.end("runs")
+    assert jobs.started == ["runs", "has time"]
+
+
+def test_job_that_comes_later_waits_later(jobs, submit):
+    lane, room = Lane("lane", 1), WaitingRoom(longest=0.2)
+    submit(lane, "runs")
+    dropped = {}
+
+    def put(name):
+        lane.submit(jobs.run(name), lambda: dropped.update({name: time.monotonic()}), room)
+        return time.monotonic()
+
+    entered = {"a": put("a")}
+    wait_until(lambda: time.monotonic() > entered["a"] + 0.1)
+    entered["b"] = put("b")
+    wait_until(lambda: len(dropped) == 2)
+
+    for name, moment in entered.items():
+        assert 0.15 < dropped[name] - moment < 0.4
+
+
+def test_others_have_their_turn_while_many_jobs_are_dropped(jobs, submit):
+    lane, log = Lane("lane", 1), []
+    submit(lane, "runs")
+    for _ in range(SLICE * 2 + 1):
+        lane.submit(jobs.run("waits"), lambda: log.append("drop"))
+    spawn(log.append, "other")
+
+    lane.drop_pending()
+
+    assert log.index("other") == SLICE
+    assert log.count("drop") == SLICE * 2 + 1
+
+
+def test_closed_lane_starts_nothing_that_waits(jobs, submit):
+    lane = Lane("lane", 1)
+    submit(lane, "a", "b")
+
+    lane.close()
+    jobs.end("a")
+
+    assert jobs.started == ["a"]
+    assert lane.wait(1)
+    lane.drop_pending()
+    assert jobs.dropped == ["b"]
+
+
+def test_who_is_killed_while_dropping_drops_the_rest_at_once(jobs, submit):
+    lane, log = Lane("lane", 1), []
+    submit(lane, "runs")
+    for _ in range(SLICE * 3):
+        lane.submit(jobs.run("waits"), lambda: log.append("drop"))
+    dropping = spawn(lane.drop_pending)
+    wait_until(lambda: log)
+
+    kill(dropping)
+
+    wait_until(lambda: len(log) == SLICE * 3)

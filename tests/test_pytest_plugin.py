@@ -491,3 +491,163 @@ def test_plugin_has_its_options_where_the_one_of_nameko_is_blocked(run_pytest, t
         "no:pytest_nameko",
         "--amqp-uri=amqp://ours",
     )
+
+
+def test_rabbitmq_is_looked_at_and_changed(run_pytest, rabbit_uri, rabbit_api_uri, management_api):
+    output = run_pytest(
+        """
+        import queue
+
+        import pytest
+
+        def test_manager(rabbit_manager, rabbit_config, get_message_from_queue, fast_teardown):
+            vhost = rabbit_config["vhost"]
+            rabbit_manager.create_queue(vhost, "inbox", durable=True)
+            properties = {"content_type": "application/json"}
+            rabbit_manager.publish(vhost, "amq.default", "inbox", "[1]", properties=properties)
+
+            assert get_message_from_queue("inbox", ack=False).payload == [1]
+            assert get_message_from_queue("inbox").payload == [1]
+            with pytest.raises(queue.Empty):
+                get_message_from_queue("inbox", block=False)
+
+        def test_pipeline(vhost_pipeline, rabbit_manager):
+            with vhost_pipeline.get() as vhost, vhost_pipeline.get() as other:
+                print("made:", vhost)
+                print("made:", other)
+                assert vhost != other
+                rabbit_manager.create_queue(vhost, "inbox")
+        """,
+        f"--amqp-uri={rabbit_uri}",
+        f"--rabbit-ctl-uri={rabbit_api_uri}",
+    )
+
+    made = set(re.findall(r"made: (rpcnode-test-\w+)", output))
+    left = {vhost["name"] for vhost in management_api.request("GET", "vhosts")}
+    assert len(made) == 2
+    assert not left & made
+
+
+def test_management_api_that_is_not_there_is_one_line_that_names_it(run_pytest):
+    uri = f"amqp://guest:hidden@127.0.0.1:{find_free_port()}/"
+    api_uri = f"http://guest:hidden@127.0.0.1:{find_free_port()}"
+    source = """
+        def test_manager(rabbit_manager): ...
+
+        def test_pipeline(vhost_pipeline): ...
+    """
+
+    none = run_pytest(source, f"--amqp-uri={uri}", code=1)
+    away = run_pytest(source, f"--amqp-uri={uri}", f"--rabbit-api-uri={api_uri}", code=1)
+
+    lines = lines_of(none, "no management API beside amqp://guest:****")
+    lines += lines_of(away, "no management API at http://guest:****")
+    assert len(lines) == 4
+    assert all("--rabbit-api-uri" in line for line in lines)
+    assert "hidden" not in none + away
+    assert "Traceback" not in none + away
+
+
+def test_every_fixture_of_rabbitmq_fails_in_one_line_without_a_broker(run_pytest):
+    output = run_pytest(
+        """
+        def test_config(rabbit_config): ...
+
+        def test_tls(rabbit_ssl_config): ...
+
+        def test_uri(amqp_uri): ...
+
+        def test_message(get_message_from_queue): ...
+        """,
+        f"--amqp-uri=amqp://guest:hidden@127.0.0.1:{find_free_port()}/",
+        "--amqp-ssl-option=check_hostname=false",
+        code=1,
+    )
+
+    assert len(lines_of(output, "no RabbitMQ at")) == 4
+    assert "hidden" not in output
+    assert "Traceback" not in output
+
+
+def test_configuration_for_tls_has_the_options_and_the_port(run_pytest, rabbit_uri):
+    run_pytest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def rabbit_api_uri():
+            return None
+
+        def test_it(rabbit_ssl_config, rabbit_config):
+            host = rabbit_config["AMQP_URI"].rpartition(":")[0]
+            assert rabbit_ssl_config["AMQP_URI"].startswith(f"{host}:5679")
+            assert rabbit_ssl_config["vhost"] == rabbit_config["vhost"]
+            assert rabbit_ssl_config["AMQP_SSL"] == {
+                "ca_certs": "ca.pem",
+                "cert_reqs": "CERT_NONE",
+                "check_hostname": False,
+                "tls": True,
+            }
+            assert "AMQP_SSL" not in rabbit_config
+        """,
+        f"--amqp-uri={rabbit_uri}",
+        "--amqp-ssl-port=5679",
+        "--amqp-ssl-option=ca_certs=ca.pem",
+        "--amqp-ssl-option=cert_reqs=CERT_NONE",
+        "--amqp-ssl-option=check_hostname=false",
+        "--amqp-ssl-option=tls",
+    )
+
+
+def test_configuration_for_tls_has_the_certificates_where_nameko_s_users_have_them(
+    run_pytest, tmp_path
+):
+    source = """
+        def test_it(rabbit_ssl_options):
+            assert rabbit_ssl_options == {
+                "ca_certs": "certs/cacert.pem", "cert_reqs": "CERT_REQUIRED", "certfile": "own.pem"
+            }
+    """
+
+    output = run_pytest(source, code=1)
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "certs" / "cacert.pem").touch()
+    run_pytest(source, "--amqp-ssl-option=certfile=own.pem")
+
+    (line,) = lines_of(output, "no certificates (certs/cacert.pem")
+    assert "--amqp-ssl-option" in line
+
+
+BLOCKING = """
+    import time
+
+    from rpcnode.testing import dummy, entrypoint_hook
+    from rpcnode.testing.utils import assert_stops_raising
+
+    class Service:
+        name = "service"
+
+        @dummy
+        def method(self):
+            time.sleep(0.3)  # nothing is patched here: it keeps all others from running
+
+    def test_it(container_factory, caplog):
+        def is_told():
+            assert "time.sleep(0.3)" in caplog.text
+
+        with entrypoint_hook(container_factory(Service), "method") as method:
+            method()
+        assert_stops_raising(is_told, timeout={timeout})
+"""
+SOON = "from rpcnode import hubwatch; hubwatch.PERIOD, hubwatch.LIMIT = 0.05, 0.1"
+
+
+def test_who_blocks_green_threads_is_told_when_the_option_asks_for_it(run_pytest):
+    run_pytest(BLOCKING.format(timeout=10), "--blocking-detection", conftest=SOON)
+    run_pytest(BLOCKING.format(timeout=0.5), conftest=SOON, code=1)
+
+
+def test_option_against_a_notification_that_does_not_exist_is_taken(run_pytest):
+    options = [f"--suppress-{name}-eventlet-notification" for name in ("nameko", "rpcnode")]
+
+    run_pytest("def test_it(): ...", *options)

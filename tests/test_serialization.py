@@ -1,4 +1,4 @@
-"""Payloads and error objects."""
+"""Payloads."""
 
 import json
 import tracemalloc
@@ -6,32 +6,13 @@ import uuid
 from datetime import date, datetime
 from decimal import Decimal
 
+import kombu.serialization
 import pytest
 
 from rpcnode import serialization
 from rpcnode.config import Config
-from rpcnode.exceptions import (
-    ConfigurationError,
-    DeadlineExceeded,
-    IncorrectSignature,
-    MalformedRequest,
-    MethodNotFound,
-    RemoteError,
-    RpcTimeout,
-    TooBusy,
-    UndecodableMessage,
-    UnknownService,
-    UnserializableValueError,
-    deserialize_to_instance,
-    registry,
-)
-from rpcnode.serialization import (
-    Serialization,
-    compress,
-    deserialize,
-    safe_for_serialization,
-    serialize,
-)
+from rpcnode.exceptions import ConfigurationError, UndecodableMessage, UnserializableValueError
+from rpcnode.serialization import Serialization, compress, setup
 
 JSON = {"content_type": "application/json"}
 
@@ -242,94 +223,20 @@ def test_wrong_configuration_is_refused(config, text):
         make(**config)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        MalformedRequest("a"),
-        MethodNotFound("b"),
-        IncorrectSignature("c"),
-        TooBusy("d"),
-        RpcTimeout("e"),
-        UnknownService("service", "method"),
-        UnserializableValueError([1]),
-    ],
-)
-def test_own_errors_travel_under_nameko_s_names(error):
-    data = serialize(error)
+def test_names_for_kombu_are_those_that_the_configuration_asks_for():
+    entry = {"encoder": upper, "decoder": lower, "content_type": "text/loud-for-kombu"}
 
-    assert data["exc_path"] == f"nameko.exceptions.{type(error).__name__}"
-    for path in (data["exc_path"], data["exc_path"].replace("nameko", "rpcnode")):
-        back = deserialize({**data, "exc_path": path}, "service.method")
-        assert type(back) is type(error)
-        assert str(error) in str(back)
+    serializer, accept = setup({"serializer": "loud", "SERIALIZERS": {"loud": entry}})
+
+    assert (serializer, accept) == ("loud", ["loud"])
+    assert kombu.serialization.dumps("text", serializer="loud") == (
+        "text/loud-for-kombu",
+        "utf-8",
+        "TEXT",
+    )
+    assert setup({"ACCEPT": ["json", "msgpack"]}) == ("json", ["json", "msgpack"])
 
 
-def test_error_object_is_nameko_s():
-    assert serialize(ValueError("bad", 3, {"n": 1})) == {
-        "exc_type": "ValueError",
-        "exc_path": "builtins.ValueError",
-        "exc_args": ["bad", "3", {"n": "1"}],
-        "value": "('bad', 3, {'n': 1})",
-    }
-
-
-def test_overrun_deadline_is_a_timeout_for_the_caller():
-    data = serialize(DeadlineExceeded("too long"))
-
-    assert isinstance(deserialize(data, "service.method"), RpcTimeout)
-
-
-def test_remote_error_is_passed_on_as_it_came():
-    data = serialize(KeyError("x"))
-
-    error = deserialize(data, "service.method")
-
-    assert isinstance(error, RemoteError)
-    assert str(error) == "KeyError 'x' (calling service.method)"
-    assert serialize(error) == data
-
-
-@pytest.mark.parametrize(
-    "data", [None, "text", [1], {}, {"exc_type": 1}, {"exc_path": ["x"]}, {"exc_args": "text"}]
-)
-def test_garbage_is_a_remote_error(data):
-    assert isinstance(deserialize(data, "service.method"), RemoteError)
-
-
-def test_nothing_is_looked_up_by_a_name_off_the_wire():
-    error = deserialize({"exc_type": "X", "exc_path": "os.system", "exc_args": ["true"]}, "a.b")
-
-    assert type(error) is RemoteError
-
-
-def test_registered_class_that_wants_other_arguments_is_a_remote_error():
-    @deserialize_to_instance
-    class Picky(Exception):
-        def __init__(self, one, two):
-            super().__init__(one, two)
-
-    data = {**serialize(Picky(1, 2)), "exc_args": []}
-
-    try:
-        assert type(deserialize(data, "a.b")) is RemoteError
-        assert type(deserialize(serialize(Picky(1, 2)), "a.b")) is Picky
-    finally:
-        registry.pop(f"{__name__}.Picky")
-
-
-class Broken:
-    def __str__(self):
-        raise ValueError
-
-
-def test_anything_has_a_safe_form():
-    assert safe_for_serialization((1, {"a": {2}}, None, b"x")) == [
-        "1",
-        {"a": ["2"]},
-        "None",
-        "b'x'",
-    ]
-    assert safe_for_serialization([Broken()]) == ["[__unicode__ failed]"]
-    endless = []
-    endless.append(endless)
-    assert json.dumps(safe_for_serialization(endless))
+def test_names_for_kombu_that_nobody_knows_are_refused():
+    with pytest.raises(ConfigurationError, match="no serializer 'yaml'"):
+        setup({"ACCEPT": ["yaml"]})

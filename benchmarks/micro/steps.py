@@ -48,7 +48,7 @@ STEPS = (
         "confirms",
         (
             *("amqp/confirms.py", "site-packages/amqp/channel.py"),
-            "extensions/rpc_server.py:RpcConsumer._replied",
+            "extensions/rpc_answers.py:Answers._replied",
         ),
     ),
     Step("publisher, outbox", ("amqp/publisher.py", "amqp/outbox.py", "amqp/confirming.py")),
@@ -59,10 +59,11 @@ STEPS = (
     ),
     Step("lane: a green thread for each call", ("intake.py", "lanes.py")),
     Step(
-        "request: deadline, checks, context", ("rpc_server.py:RpcConsumer._work", "signatures.py")
+        "request: deadline, checks, context",
+        ("rpc_server.py:RpcConsumer._work", "rpc_lanes.py", "signatures.py"),
     ),
     Step("request: headers", ("rpcnode/context.py", "extensions/connection.py:Messaging.headers")),
-    Step("reply", ("rpc_server.py", "extensions/connection.py")),
+    Step("reply", ("rpc_server.py", "rpc_answers.py", "extensions/connection.py")),
     Step("worker's life", ("rpcnode/workers.py", "rpcnode/containers.py")),
     Step("proxies", ("rpcnode/proxies.py", "extensions/rpc_proxies.py")),
     Step("the call: request, time, wait", ("rpc_client.py", "publishing.py", "amqp/naming.py")),

@@ -2,11 +2,11 @@
 
 import itertools
 import logging
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from amqp.exceptions import AMQPError
 
+from rpcnode.amqp.leaving import abandon, quietly
 from rpcnode.amqp.message import Delivery
 from rpcnode.amqp.plain import PlainMessage, is_plain
 from rpcnode.concurrency import Timeout, call_later
@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 ANSWER_TIMEOUT = 10.0  # seconds for the broker's answer to a goodbye
 ACK_DELAY = 0.05  # seconds that an ack waits for others to go with it
 MOST_TOGETHER = 100  # acks that wait
+MOST_PREFETCHED = 65_535  # AMQP has two bytes for it
 LARGEST_TOGETHER = 65_536  # bytes of a body that its ack may keep in memory, here and there
 _tags = itertools.count(1)  # consumer tags must differ within a channel only; this is for logs
 
@@ -71,7 +72,7 @@ class Attachment:
         """Begin; deliveries may arrive before this returns."""
         channel = self.channel
         if prefetch:
-            channel.basic_qos(0, prefetch, False)
+            channel.basic_qos(0, min(prefetch, MOST_PREFETCHED), False)
         channel.on_lost = self.lose
         channel.on_cancelled = self._cancelled
         self.is_consuming = True
@@ -170,16 +171,3 @@ class Attachment:
             self.owner.acked(delivery)
         if not self.unsettled and not self.is_consuming:
             self.owner.settled_all(self)
-
-
-def abandon(channel: Any) -> None:
-    """Close a channel without waiting for the broker's answer."""
-    quietly(getattr(channel, "start_closing", channel.close))
-
-
-def quietly(function: Callable[..., object], *args: Any) -> None:
-    """Call a function that says goodbye to the broker; its being gone is no error."""
-    try:
-        function(*args)
-    except (AMQPError, OSError) as exc:
-        logger.debug("%s: %s", getattr(function, "__name__", function), exc)

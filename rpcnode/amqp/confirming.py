@@ -2,16 +2,18 @@
 
 from functools import partial
 from struct import Struct
+from time import monotonic
 from typing import Any
 
 from amqp import spec
 from amqp.exceptions import AMQPError, ChannelError
 
+from rpcnode.amqp.batches import HIGH_WATER
 from rpcnode.amqp.codec import METHOD_FRAME
 from rpcnode.amqp.confirms import ConfirmTable, Settle
+from rpcnode.amqp.leaving import abandon
 from rpcnode.amqp.message import Outgoing
 from rpcnode.amqp.outcomes import REJECTED, UNROUTABLE
-from rpcnode.amqp.sockets import HIGH_WATER
 from rpcnode.amqp.unencodable import ENCODING_ERRORS, encoding_error
 from rpcnode.exceptions import (
     BrokerUnavailable,
@@ -22,17 +24,27 @@ from rpcnode.exceptions import (
 
 # A message's first frame: kind, channel, size, and class and method as one number.
 _METHOD_HEAD = Struct(">BHII")
+LONG_ENOUGH = 0.5  # seconds that a channel is used at least
 _PUBLISH = spec.Basic.Publish[0] << 16 | spec.Basic.Publish[1]
 
 
 class ConfirmChannel:
-    """A RabbitMQ channel in confirm mode."""
+    """A RabbitMQ channel in confirm mode.
+
+    One on which the broker refused a message takes no more of them, and closes once the last one
+    is confirmed: RabbitMQ's channels remember where the leader of a quorum queue was at their
+    first message, and refuse all others while that node is down (measured with 3.10; a new
+    channel finds the new leader). `LONG_ENOUGH` keeps a full queue from costing a channel for
+    each message.
+    """
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel
         self._number: int = channel.channel_id
         self._socket = channel.connection.transport
         self._table = ConfirmTable()
+        self._opened = monotonic()
+        self._is_retired = False
         channel.on_lost = self._lost
         try:
             channel.confirm_select()
@@ -46,12 +58,12 @@ class ConfirmChannel:
     @property
     def is_open(self) -> bool:
         """Whether messages can be written."""
-        return self._channel.connection is not None
+        return self._channel.connection is not None and not self._is_retired
 
     @property
     def is_ready(self) -> bool:
         """Whether messages can be written, and none need wait."""
-        is_open = self._channel.connection is not None
+        is_open = self._channel.connection is not None and not self._is_retired
         return is_open and bool(self._socket.outgoing_size <= HIGH_WATER)
 
     @property
@@ -81,7 +93,21 @@ class ConfirmChannel:
             self._table.settle_all(lambda _message: error)
 
     def _nacked(self, tag: int, multiple: bool) -> None:
+        # First, so that who publishes again at once does so on another channel.
+        if monotonic() - self._opened > LONG_ENOUGH and not self._is_retired:
+            self._is_retired = True
+            self._channel.events["basic_ack"] = {self._acked_last}
         self._table.settle(tag, multiple, PublishRejected("the broker refused the message"))
+        self._close_if_done()
+
+    def _acked_last(self, tag: int, multiple: bool) -> None:
+        self._table.settle(tag, multiple)
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._is_retired and not self._table and self._channel.connection is not None:
+            self._channel.on_lost = None
+            abandon(self._channel)
 
     def _returned(self, _error: Any, exchange: str, routing_key: str, message: Any) -> None:
         self._table.settle_returned(
@@ -115,7 +141,9 @@ def _loss(cause: BaseException, is_alone: bool, message: Outgoing) -> Exception:
     because its text may be cut, and then the culprit is among the others.
     """
     if not isinstance(cause, ChannelError) or cause.method_sig != spec.Basic.Publish:
-        return ConnectionLost(f"the broker did not confirm: {cause}")
+        unknown = ConnectionLost(f"the broker did not confirm: {cause}")
+        unknown.__cause__ = cause
+        return unknown
     text = str(cause)
     if is_alone or f"exchange '{message.exchange or 'amq.default'}'" in text:
         error = PublishRejected(

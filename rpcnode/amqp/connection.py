@@ -4,6 +4,7 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -56,7 +57,7 @@ class Link:
         self.on_connected: list[Callable[[], object]] = []
         self.on_lost: list[Callable[[ConnectionLost], object]] = []
         self._brokers = brokers or Brokers(settings)
-        self._brokers.on_moved.append(self._follow)
+        self._brokers.on_moved.append(partial(call_soon, self._follow))
         self._brokers.on_reached.append(self._try_now)
         self._broker = settings  # the one of the current connection
         self._is_refusal_fatal = False
@@ -79,6 +80,12 @@ class Link:
     def is_closed(self) -> bool:
         """Whether there will never be a connection (any more)."""
         return self._closing.is_set()
+
+    @property
+    def frame_max(self) -> int | None:
+        """The largest frame of the current connection, in bytes; None where there is no limit."""
+        frame_max: int | None = getattr(self._driver, "frame_max", None)
+        return frame_max
 
     def open(self) -> None:
         """Connect, however long that takes; later calls wait for the first.

@@ -9,8 +9,10 @@ from typing import Any
 import kombu
 from amqp.exceptions import AMQPError, ChannelError, NotFound
 
-from rpcnode.amqp.attachment import ANSWER_TIMEOUT, Attachment, abandon, quietly
+from rpcnode.amqp.attachment import ANSWER_TIMEOUT, Attachment
 from rpcnode.amqp.connection import Link
+from rpcnode.amqp.declaring import declare, refused
+from rpcnode.amqp.leaving import abandon, quietly
 from rpcnode.amqp.message import Delivery
 from rpcnode.concurrency import Event, Semaphore, Timeout, call_soon, spawn
 from rpcnode.exceptions import BrokerError, BrokerRefused, ConnectionLost
@@ -22,33 +24,6 @@ logger = logging.getLogger(__name__)
 
 FIRST_DELAY = 0.5  # seconds until a consumer that the broker threw off tries again
 LONGEST_DELAY = 30.0
-
-
-def declare(channel: Any, *entities: Any) -> None:
-    """Declare kombu entities with what they are bound to.
-
-    Raises BrokerRefused, naming the entity, when it exists with other arguments or may not
-    be declared.
-    """
-    for entity in entities:
-        try:
-            entity(channel).declare()
-        except ChannelError as exc:
-            raise refused(entity, exc) from exc
-        except (AMQPError, OSError) as exc:
-            raise ConnectionLost(f"declaring {entity.name!r}: {exc}") from exc
-
-
-def refused(entity: Any, cause: Exception) -> BrokerRefused:
-    """Return the error for an entity that the broker does not let us have."""
-    kind = type(entity).__name__.lower()
-    text = f"the broker refuses the {kind} {entity.name!r}: {cause}"
-    if "inequivalent arg" in str(cause):
-        text += (
-            f". The {kind} exists with other arguments: declare it as it is, give ours another "
-            "name, or delete the old one once it is empty"
-        )
-    return BrokerRefused(text)
 
 
 def declare_each(link: Link, entities: Iterable[Any]) -> None:
@@ -95,9 +70,10 @@ class Consumer:
     before it returns, without a prefetch.
 
     `on_attached()` is called after each attachment. `on_queue_lost()` is called when the queue
-    vanished, with what was in it, before it is declared again (or, an exclusive one, under a
-    new name). Both are called by the green thread that attaches; until it has attached,
-    `is_attached` is False.
+    vanished, with what was in it, or cannot be reached, because the only node of a cluster that
+    has it is down; `make_queue` is called after that, for the same one or for another.
+    `prepare(queue)` declares what must be there before the queue. All are called by the green
+    thread that attaches; until it has attached, `is_attached` is False.
     """
 
     def __init__(
@@ -111,6 +87,7 @@ class Consumer:
         acks_together: bool = False,
         on_attached: Callable[[], object] | None = None,
         on_queue_lost: Callable[[], object] | None = None,
+        prepare: Callable[[kombu.Queue], object] | None = None,
     ) -> None:
         self._link = link
         self._make_queue = make_queue
@@ -120,6 +97,7 @@ class Consumer:
         self._acks_together = acks_together
         self._on_attached = on_attached
         self._on_queue_lost = on_queue_lost
+        self._prepare = prepare
         self._attachment: Attachment | None = None
         self._retired: list[Attachment] = []
         self._queue_name = ""
@@ -207,8 +185,11 @@ class Consumer:
             if self._is_cancelled or self._attachment is not None:
                 return
             queue = self._make_queue()
-            self._check_queue(queue.name)
+            if self._has_lost(queue.name):
+                queue = self._make_queue()  # its owner may want another one now
             self._queue_name = queue.name
+            if self._prepare is not None:
+                self._prepare(queue)
             attachment = self._attach_to(queue, self._link.channel(timeout=0))
             if self._closed.is_set():  # the owner did not wait until now
                 attachment.abandon()
@@ -219,12 +200,18 @@ class Consumer:
         if self._on_attached is not None:
             self._on_attached()
 
-    def _check_queue(self, name: str) -> None:
-        """Tell the owner when the queue of the last attachment is gone."""
+    def _has_lost(self, name: str) -> bool:
+        """Tell the owner when the queue of the last attachment is gone.
+
+        Return whether that is the queue of this name: another one has taken its place already.
+        """
         if self._on_queue_lost is None or not self._was_attached:
-            return
-        if name != self._queue_name or not queue_exists(self._link, name):
-            self._on_queue_lost()
+            return False
+        is_same = name == self._queue_name
+        if is_same and queue_exists(self._link, name):
+            return False
+        self._on_queue_lost()
+        return is_same
 
     def _attach_to(self, queue: kombu.Queue, channel: Any) -> Attachment:
         attachment = Attachment(channel, queue.name, self, acks_together=self._acks_together)

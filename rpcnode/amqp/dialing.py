@@ -1,5 +1,6 @@
 """How a broker is reached: from settings to a connection."""
 
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,7 +12,6 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 
 from rpcnode.amqp.settings import BrokerSettings, register_transports
 from rpcnode.amqp.tls import TlsSession, lasting_reason, make_context
-from rpcnode.concurrency import socket
 from rpcnode.exceptions import BrokerRefused, BrokerUnavailable, ConfigurationError
 
 _CONNECTION_ERRORS = (OSError, AMQPError)
@@ -21,16 +21,19 @@ def dial(
     settings: BrokerSettings,
     on_blocked: Callable[[str], object],
     on_unblocked: Callable[[], object],
+    transport_class: type | None = None,
 ) -> tuple[Any, Any]:
     """Connect to one broker; return the kombu transport and its new connection.
 
     The callbacks are called, by the connection's reader, when a RabbitMQ takes no messages for a
-    while. Raises BrokerUnavailable when another attempt may help, BrokerRefused when the broker
-    and we will not come together, ConfigurationError when the address or the options cannot work.
+    while. `transport_class` takes the place of our own transport, which is driven by the hub.
+    Raises BrokerUnavailable when another attempt may help, BrokerRefused when the broker and we
+    will not come together, ConfigurationError when the address or the options cannot work.
     """
     transport = None
     try:
-        transport = kombu_connection(settings, on_blocked, on_unblocked).transport
+        connection = kombu_connection(settings, on_blocked, on_unblocked, transport_class)
+        transport = connection.transport
         return transport, transport.establish_connection()
     except ConfigurationError:
         raise
@@ -42,6 +45,7 @@ def kombu_connection(
     settings: BrokerSettings,
     on_blocked: Callable[[str], object],
     on_unblocked: Callable[[], object],
+    transport_class: type | None = None,
 ) -> kombu.Connection:
     """Return a connection that is not established yet; see `dial`."""
     register_transports()
@@ -57,6 +61,7 @@ def kombu_connection(
         ssl=(not settings.is_amqp and settings.ssl) or False,
         login_method=settings.login_method,
         transport_options=options,
+        transport=transport_class,
     )
     if settings.is_amqp:
         if connection.ssl:

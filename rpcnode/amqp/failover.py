@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from rpcnode.amqp.settings import BrokerSettings
-from rpcnode.concurrency import call_soon
 
 
 class Brokers:
@@ -16,6 +15,7 @@ class Brokers:
     def __init__(self, settings: BrokerSettings) -> None:
         self._all = settings.alternates()
         self.in_use = self._all[0]
+        # Called at once, so they must not block.
         self.on_moved: list[Callable[[], object]] = []
         self.on_reached: list[Callable[[], object]] = []
 
@@ -37,7 +37,7 @@ class Brokers:
         if broker is not self.in_use:
             self.in_use = broker
             for callback in self.on_moved:
-                call_soon(callback)
+                callback()
 
     def reached(self) -> None:
         """Take note that a connection lasts; those that wait for their next attempt hear of it."""

@@ -31,6 +31,7 @@ from rpcnode.amqp.memchecks import (
 from rpcnode.amqp.memdeath import is_cycle, record_death
 from rpcnode.amqp.memexchange import EXCHANGE_TYPES, Exchange, ExchangeOptions
 from rpcnode.amqp.memqueue import Message, Queue, QueueOptions, Timer
+from rpcnode.amqp.memquorum import QuorumQueue
 from rpcnode.amqp.memroutes import Routes
 from rpcnode.amqp.outcomes import REJECTED, ROUTED, UNROUTABLE
 
@@ -215,14 +216,18 @@ class Broker:
             self.remove_queue(queue)
 
     def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
-        """Publish a dead message where its queue says; drop it if that is nowhere."""
-        exchange = self.exchanges.get(queue.dead_letter_exchange or "")
-        if queue.dead_letter_exchange is None or exchange is None or queue.is_deleted:
+        """Publish a dead message where its queue says, if it says."""
+        if queue.dead_letter_exchange is None or queue.is_deleted:
             return
+        exchange = self.exchanges.get(queue.dead_letter_exchange)
         dead = record_death(queue, message, reason, self._unix_time())
-        for target in self._routes.find(exchange, dead):
+        targets = [] if exchange is None else self._routes.find(exchange, dead)
+        is_taken = bool(targets)
+        for target in targets:
             if reason == "rejected" or not is_cycle(target.name, dead.headers):
-                target.put(dead)
+                is_taken = target.put(dead) and is_taken
+        if not is_taken:
+            queue.dead_letter_failed(message, reason)
 
     def close(self) -> None:
         """Drop everything, timers included."""
@@ -251,7 +256,8 @@ class Broker:
         else:
             name = f"amq.gen-{secrets.token_urlsafe(16)}"
         check_queue_options(options, self._named("queue", name))
-        queue = Queue(name, options, peer if options.exclusive else None, self)
+        queue_class = QuorumQueue if options.arguments.get("x-queue-type") == "quorum" else Queue
+        queue = queue_class(name, options, peer if options.exclusive else None, self)
         self.queues[name] = queue
         self._routes.clear()
         return queue

@@ -11,11 +11,18 @@ from rpcnode.amqp.memqueue import QueueOptions
 LONGEST_TIME = 315_360_000_000  # milliseconds; ten years
 HIGHEST_PRIORITY = 255
 _TIMES = ("x-expires", "x-message-ttl")
-_NUMBERS = (*_TIMES, "x-max-length", "x-max-priority")
-_TEXTS = ("x-dead-letter-exchange", "x-dead-letter-routing-key", "x-overflow")
+_NUMBERS = (*_TIMES, "x-max-length", "x-max-priority", "x-delivery-limit")
 _TYPE = "x-queue-type"
+_STRATEGY = "x-dead-letter-strategy"
+_TEXTS = (
+    *("x-dead-letter-exchange", "x-dead-letter-routing-key"),
+    *("x-overflow", _STRATEGY, _TYPE),
+)
 _OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
-_OTHER_TYPES = ("quorum", "stream")
+_STRATEGIES = ("at-most-once", "at-least-once")
+_TYPES = ("classic", "quorum")
+_FOR_CLASSIC_ONLY = ("x-max-priority",)
+_FOR_QUORUM_ONLY = ("x-delivery-limit", _STRATEGY)
 _UNSUPPORTED = ("x-max-length-bytes", "x-single-active-consumer")
 _TYPE_NAMES = {
     str: "longstr",
@@ -39,6 +46,7 @@ def check_queue_options(options: QueueOptions, named: str) -> None:
     """Raise PreconditionFailed for arguments that are wrong."""
     arguments = options.arguments
     _check_reference("x-dead-letter-exchange", arguments, named)
+    _check_type(options, named)
     for key, value in arguments.items():
         problem = _problem(key, value)
         if problem:
@@ -51,8 +59,8 @@ def check_same_queue_options(current: QueueOptions, new: QueueOptions, named: st
     """Raise PreconditionFailed when a queue is there with other options."""
     check_equivalence("durable", current.durable, new.durable, named)
     check_equivalence("auto_delete", current.auto_delete, new.auto_delete, named)
-    for key in (*_NUMBERS, *_TEXTS):
-        _check_argument(key, current.arguments, new.arguments, named)
+    for key in (*_TEXTS, *_NUMBERS):
+        _check_argument(key, _typed_arguments(current), _typed_arguments(new), named)
 
 
 def check_exchange_options(options: ExchangeOptions, named: str) -> None:
@@ -124,6 +132,39 @@ def _check_reference(key: str, arguments: dict[str, Any], named: str) -> None:
         )
 
 
+def _check_type(options: QueueOptions, named: str) -> None:
+    """Raise PreconditionFailed when a queue wants to be what its type cannot."""
+    kind = options.arguments.get(_TYPE, "classic")
+    if kind == "stream":
+        raise _invalid(_TYPE, named, "the embedded broker has no streams")
+    if kind not in _TYPES:
+        problem = f"\"unsupported queue type '{kind}'\""
+        raise _invalid(_TYPE, named, problem if isinstance(kind, str) else _problem(_TYPE, kind))
+    is_quorum = kind == "quorum"
+    for key in _FOR_CLASSIC_ONLY if is_quorum else _FOR_QUORUM_ONLY:
+        if key in options.arguments:
+            raise PreconditionFailed(
+                f"PRECONDITION_FAILED - invalid arg '{key}' for {named} "
+                f"of queue type rabbit_{kind}_queue"
+            )
+    wrong = {
+        "exclusive-owner": options.exclusive,
+        "auto-delete": options.auto_delete,
+        "non-durable": not options.durable,
+    }
+    for name, is_wrong in wrong.items():
+        if is_quorum and is_wrong:
+            raise PreconditionFailed(f"PRECONDITION_FAILED - invalid property '{name}' for {named}")
+
+
+def _typed_arguments(options: QueueOptions) -> dict[str, Any]:
+    """Return a queue's arguments without a type that is the usual one."""
+    arguments = options.arguments
+    if arguments.get(_TYPE) != "classic":
+        return arguments
+    return {key: value for key, value in arguments.items() if key != _TYPE}
+
+
 def _check_argument(key: str, current: dict[str, Any], new: dict[str, Any], named: str) -> None:
     before, after = current.get(key), new.get(key)
     if before is not None and after is not None:
@@ -148,19 +189,13 @@ def _problem(key: str, value: Any) -> str:
         return "the embedded broker does not know it"
     if key in _NUMBERS:
         return _number_problem(key, value)
-    if key not in (*_TEXTS, _TYPE):
+    if key not in _TEXTS:
         return ""
     if not isinstance(value, str):
         return f"{{unacceptable_type,{_type_of(value)}}}"
     if key == "x-overflow" and value not in _OVERFLOWS:
         return "invalid_overflow"
-    return _queue_type_problem(value) if key == _TYPE else ""
-
-
-def _queue_type_problem(value: str) -> str:
-    if value in _OTHER_TYPES:
-        return "the embedded broker has classic queues only"
-    return "" if value == "classic" else f"\"unsupported queue type '{value}'\""
+    return "invalid_dlx_strategy" if key == _STRATEGY and value not in _STRATEGIES else ""
 
 
 def _number_problem(key: str, value: Any) -> str:

@@ -48,9 +48,11 @@ class Delivered:
         message = entry.message
         self.body = message.body
         self.properties = dict(message.properties)
-        if message.headers is not None:
-            headers = _copy(message.headers)
+        if message.headers is not None or entry.returns is not None:
+            headers = _copy(message.headers or {})
             headers.pop("BCC", None)
+            if entry.returns is not None:
+                headers["x-delivery-count"] = entry.returns
             self.properties["application_headers"] = headers
         self.channel = channel
         self.delivery_tag = tag

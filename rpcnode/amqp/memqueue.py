@@ -1,7 +1,7 @@
 """A queue of the embedded broker: messages that are ready, consumers that compete for them.
 
 It does no I/O and knows no clock of its own: time, timers and what is to happen with dead
-messages come from its host. It behaves as RabbitMQ's classic queues do.
+messages come from its host. It behaves as RabbitMQ's classic queues do; see `memquorum`.
 """
 
 from bisect import bisect
@@ -45,15 +45,16 @@ class Message:
 
 
 class Entry:
-    """A message's place in one queue."""
+    """A message's place in one queue; `returns` counts how often it came back, if anyone does."""
 
-    __slots__ = ("expires_at", "is_redelivered", "message", "position")
+    __slots__ = ("expires_at", "is_redelivered", "message", "position", "returns")
 
     def __init__(self, message: Message, position: int, expires_at: float | None) -> None:
         self.message = message
         self.position = position
         self.expires_at = expires_at
         self.is_redelivered = False
+        self.returns: int | None = None
 
 
 class Host(Protocol):
@@ -66,7 +67,10 @@ class Host(Protocol):
         """Call `function` after that time."""
 
     def dead_letter(self, queue: "Queue", message: Message, reason: str) -> None:
-        """Publish a message that died in `queue` where its queue says, if it says."""
+        """Publish a message that died in `queue` where its queue says, if it says.
+
+        `queue.dead_letter_failed` is called when no queue took it.
+        """
 
     def remove_queue(self, queue: "Queue") -> None:
         """Forget a queue that nobody uses any more."""
@@ -203,6 +207,9 @@ class Queue:
         if self._overflow == "drop-head":
             self._drop_overflow()
         self.dispatch()
+
+    def dead_letter_failed(self, message: Message, reason: str) -> None:
+        """Lose a dead message that no queue took, as classic queues do."""
 
     def purge(self) -> int:
         """Drop what is ready; return how much that was."""

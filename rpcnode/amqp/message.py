@@ -1,13 +1,12 @@
 """Messages as they leave and as they arrive."""
 
-import itertools
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 PERSISTENT = 2
 TRANSIENT = 1
+REDELIVERIES = "rpcnode-redeliveries"  # a header: so often earlier copies were given out again
 
 
 @dataclass(slots=True)
@@ -35,6 +34,7 @@ class Delivery:
 
     `properties` are AMQP's basic properties without the headers. `problem` is the error when
     the broker's frames did not tell them: then there are neither properties nor headers.
+    `is_redelivery` is what the broker says of this copy of the message, see `redelivered`.
     """
 
     __slots__ = (
@@ -43,11 +43,11 @@ class Delivery:
         "channel",
         "exchange",
         "headers",
+        "is_redelivery",
         "is_settled",
         "problem",
         "properties",
         "queue",
-        "redelivered",
         "routing_key",
         "tag",
     )
@@ -60,7 +60,7 @@ class Delivery:
         self.body: bytes = message.body
         self.properties: dict[str, Any] = properties
         self.tag: int = info["delivery_tag"]
-        self.redelivered: bool = bool(info.get("redelivered"))
+        self.is_redelivery: bool = bool(info.get("redelivered"))
         self.exchange: str = info["exchange"]
         self.routing_key: str = info["routing_key"]
         self.channel = message.channel
@@ -72,6 +72,11 @@ class Delivery:
     def id(self) -> str | None:
         """The message id, where the sender gave one."""
         return self.properties.get("message_id")
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether somebody may have begun with the message before: with it or an earlier copy."""
+        return self.is_redelivery or REDELIVERIES in self.headers
 
     @property
     def published(self) -> Any:
@@ -89,23 +94,3 @@ class Delivery:
         if not self.is_settled:
             self.is_settled = True
             self._settle(self, True)
-
-
-class MessageIds:
-    """Unique message ids at the price of a counter: a random prefix and a number."""
-
-    def __init__(self) -> None:
-        self._ids = self._count()
-        os.register_at_fork(after_in_child=self._restart)
-
-    def next(self) -> str:
-        """Return an id that no other process and no other call gets."""
-        return next(self._ids)
-
-    def _restart(self) -> None:
-        self._ids = self._count()
-
-    @staticmethod
-    def _count() -> Iterator[str]:
-        prefix = os.urandom(8).hex()
-        return map(f"{prefix}-%x".__mod__, itertools.count(1))

@@ -59,9 +59,27 @@ def event_queue(source: str, event_type: str, handler: str = "", broadcast_id: s
     return checked(name)
 
 
+def hold_queue(queue: str, milliseconds: int, queue_type: str) -> str:
+    """Return the name of the queue where messages of `queue` wait so long for another attempt.
+
+    Everything that a broker compares is part of it, so that a change makes another queue.
+    """
+    return f"rpcnode.hold.{queue}.{queue_type[0]}.{milliseconds}"
+
+
 def dead_queue(queue: str) -> str:
     """Return the name of the queue where the failed messages of `queue` end."""
     return f"{queue}.dead"
+
+
+def delay_exchange(exchange: str, milliseconds: int) -> str:
+    """Return the name of the exchange for what reaches `exchange` so much later."""
+    return f"rpcnode.delay.{exchange}.{milliseconds}"
+
+
+def delay_queue(exchange: str, milliseconds: int) -> str:
+    """Return the name of the queue where it waits."""
+    return f"rpcnode.hold.{exchange}.{milliseconds}"
 
 
 def checked(name: str) -> str:

@@ -120,6 +120,18 @@ class BrokerSettings:
         return f"rpcnodememory://{rest}" if self.is_embedded else self.uri
 
 
+def settings_from(config: Mapping[str, Any]) -> BrokerSettings:
+    """Return where the configuration says that the broker is."""
+    return BrokerSettings(
+        uri=config["AMQP_URI"],
+        heartbeat=config["HEARTBEAT"],
+        ssl=config["AMQP_SSL"],
+        login_method=config["LOGIN_METHOD"],
+        transport_options=config["TRANSPORT_OPTIONS"],
+        fast_path=config["AMQP_FAST_PATH"],
+    )
+
+
 def register_transports() -> None:
     """Tell kombu the names of our transports."""
     TRANSPORT_ALIASES.update(

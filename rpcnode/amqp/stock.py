@@ -23,7 +23,7 @@ from rpcnode.amqp.unencodable import (
 METHOD_FRAME = 1
 
 
-class _EncodedMessage(amqp.Message):  # type: ignore[misc]  # py-amqp is untyped
+class EncodedMessage(amqp.Message):  # type: ignore[misc]  # py-amqp is untyped
     """A message whose properties were encoded before, to find out whether that is possible."""
 
     def __init__(self, body: bytes, encoded: bytes) -> None:
@@ -54,7 +54,7 @@ def write_publish(channel: Any, message: Outgoing) -> None:
     # It locks, and writes without switching: what several green threads write cannot interleave.
     connection.frame_writer(
         *(METHOD_FRAME, channel.channel_id, spec.Basic.Publish, arguments),
-        _EncodedMessage(message.body, properties),
+        EncodedMessage(message.body, properties),
     )
 
 

@@ -3,7 +3,6 @@
 import argparse
 import json
 import logging
-import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,13 @@ from typing import Any
 
 from rpcnode.cli.client import LEAST_TIMEOUT, Client
 from rpcnode.cli.hosting import make_runner, prepare, stop_when_idle
-from rpcnode.cli.options import EMBEDDED_NOTE, add_host_option, is_embedded, make_parser
+from rpcnode.cli.options import (
+    EMBEDDED_NOTE,
+    add_host_option,
+    is_embedded,
+    make_parser,
+    positive_number,
+)
 from rpcnode.cli.output import in_one_line, one_line, to_json
 from rpcnode.config import Config
 from rpcnode.exceptions import BrokerRefused, CommandError, ConfigurationError, RpcTimeout
@@ -68,7 +73,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=positive_number,
         help="how long all may take, connecting included (default: RPC_TIMEOUT)",
     )
     parser.add_argument(
@@ -79,16 +84,6 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "arguments", metavar="ARGUMENT", nargs="*", help="a JSON value, or NAME=VALUE"
     )
     return parser.parse_intermixed_args(arguments)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, not {text!r}")
-    return seconds
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -12,9 +12,10 @@ from rpcnode.exceptions import BrokerUnavailable, MethodNotFound, UnknownService
 from rpcnode.extensions.base import DependencyProvider, Entrypoint
 from rpcnode.extensions.connection import Messaging
 from rpcnode.extensions.events import exchange_of
-from rpcnode.extensions.publishing import Address, PublishOptions, publish
+from rpcnode.extensions.publishing import Address, publish
 from rpcnode.extensions.rpc import ClusterRpc, Rpc
 from rpcnode.proxies import UNSET, CallOptions, ClusterProxy, MethodProxy, RpcReply, Timeout
+from rpcnode.publish_options import PublishOptions
 from rpcnode.runners import ServiceRunner
 
 CLIENT_NAME = "rpcnode-client"

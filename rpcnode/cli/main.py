@@ -41,7 +41,10 @@ COMMANDS = {
     "run": Command("rpcnode.cli.run", "host services"),
     "call": Command("rpcnode.cli.call", "call a method of a service"),
     "shell": Command("rpcnode.cli.shell", "call services from a Python prompt"),
+    "dead": Command("rpcnode.cli.dead", "look at dead letters, replay them, keep them"),
+    "retry": Command("rpcnode.cli.retry", "look at what waits for another attempt"),
     "show-config": Command("rpcnode.cli.show_config", "show the configuration", is_patched=False),
+    "migrate": Command("rpcnode.cli.migrate", "move code from Nameko", is_patched=False),
     "test": Command("rpcnode.cli.test", "run pytest with a cooperative standard library"),
 }
 
@@ -91,5 +94,7 @@ def _help() -> str:
 
 
 def _fail(error: Exception, code: int) -> int:
-    print(f"Error: {error}", file=sys.stderr)
+    from rpcnode.cli.output import printable  # noqa: PLC0415 (only where it is needed)
+
+    print(f"Error: {printable(str(error))}", file=sys.stderr)
     return code

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import logging.config
+import math
 
 from rpcnode.config import Config, load
 from rpcnode.exceptions import ConfigurationError
@@ -66,3 +67,14 @@ def set_up_logging(config: Config, level: int) -> None:
         logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, **settings})
     except (ValueError, TypeError, AttributeError, ImportError) as exc:
         raise ConfigurationError(f"LOGGING: {exc} ({config.origins['LOGGING']})") from exc
+
+
+def positive_number(text: str) -> float:
+    """Return the number that an option was given."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, not {text!r}")
+    return number

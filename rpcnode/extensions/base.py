@@ -170,7 +170,7 @@ class Entrypoint(Extension):
     - `max_workers`: gives the entrypoint a lane of its own, of that many workers.
     """
 
-    method_name: str
+    method_name: str = None  # type: ignore[assignment]  # until it is bound, as in Nameko
     lane: "Lane"
     expected_exceptions: tuple[type[BaseException], ...] = ()
     sensitive_arguments: tuple[str, ...] = ()
@@ -230,6 +230,10 @@ class Entrypoint(Extension):
     def failure_level(self, error: BaseException) -> int:
         """Return the level at which a worker's failure is logged."""
         return logging.WARNING if isinstance(error, self.expected_exceptions) else logging.ERROR
+
+    def describe_failure(self, worker_ctx: WorkerContext, error: BaseException) -> tuple[int, str]:
+        """Return the level at which a worker's failure is logged, and what comes next, if known."""
+        return self.failure_level(error), ""
 
     @functools.cached_property
     def signature(self) -> Signature:
@@ -361,11 +365,12 @@ def declared_entrypoints(service_cls: type) -> Iterator[tuple[str, Entrypoint]]:
     """
     for name, method in class_attributes(service_cls).items():
         for entrypoint in _entrypoints_of(method):
-            _check_method(f"{service_cls.__name__}.{name}", method)
+            check_method(f"{service_cls.__name__}.{name}", method)
             yield name, entrypoint
 
 
-def _check_method(label: str, method: Any) -> None:
+def check_method(label: str, method: Any) -> None:
+    """Raise ConfigurationError, naming the method by `label`, when no worker could run it."""
     function = function_of(method)
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(f"{label} is an async method: entrypoints fire plain ones")

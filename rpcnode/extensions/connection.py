@@ -6,16 +6,25 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from rpcnode.amqp.consumer import Consumer, abandon, declare, declare_each, queue_exists
-from rpcnode.amqp.message import PERSISTENT, Delivery, MessageIds, Outgoing
+from rpcnode.amqp.entities import QUORUM, dead_queue, dead_queue_of
+from rpcnode.amqp.message import PERSISTENT, Delivery, Outgoing
 from rpcnode.amqp.outbox import Outbox
 from rpcnode.amqp.publisher import Publisher
-from rpcnode.amqp.settings import BrokerSettings
+from rpcnode.amqp.settings import settings_from
 from rpcnode.amqp.sharing import SharedConnection
 from rpcnode.concurrency import spawn
-from rpcnode.context import WorkerContext, context_from_headers, headers_from_context
+from rpcnode.context import (
+    WorkerContext,
+    context_from_headers,
+    headers_from_context,
+    new_call_id,
+)
 from rpcnode.exceptions import BrokerError, UndecodableMessage, UnsupportedByTransport
 from rpcnode.extensions.base import SharedExtension
+from rpcnode.extensions.copies import Copies
+from rpcnode.extensions.crashguard import CrashGuard
 from rpcnode.extensions.deadletters import DeadLetters
+from rpcnode.extensions.delays import Delays
 from rpcnode.extensions.intake import Intake
 from rpcnode.serialization import Serialization, Serializer
 
@@ -29,8 +38,10 @@ class Messaging(SharedExtension):
     """The one way of a container's extensions to the broker; the runner's containers share it.
 
     - `serialization`: how payloads become bytes.
-    - `intake`: the way of deliveries to lanes; `dead_letters`: where failed ones end.
+    - `intake`: the way of deliveries to lanes; `dead_letters`: where failed ones end; `copies`:
+      how they get there, and wherever else copies of deliveries go.
     - `outbox`: publishes replies until they are confirmed.
+    - `delays`: has the broker hold messages before it routes them.
     """
 
     def setup(self) -> None:
@@ -39,9 +50,10 @@ class Messaging(SharedExtension):
         self.settings = settings_from(config)
         self.serialization = Serialization.from_config(config)
         self.publish_timeout: float = config["PUBLISH_TIMEOUT"]
-        self.intake = Intake()
+        self.queue_type: str = config["QUEUE_TYPE"]
+        if self.queue_type == QUORUM:
+            self.require(f"QUEUE_TYPE: {QUORUM}", "dead_lettering")
         self._prefix: str = config["HEADER_PREFIX"]
-        self._ids = MessageIds()
         self._consumers: list[Consumer] = []
         self._publishers: dict[Hashable, Publisher] = {}
         self._declared: dict[tuple[type, str], Any] = {}
@@ -51,7 +63,15 @@ class Messaging(SharedExtension):
         )
         self._is_acquired = True
         self.outbox = Outbox(self.publisher(RPC), self.connection.publishing)
-        self.dead_letters = DeadLetters(self, config["DEAD_MAX_LENGTH"])
+        self.delays = Delays(self)
+        self.copies = Copies(self)
+        self.crash_guard = CrashGuard(
+            Outbox(self.publisher("copies"), self.connection.publishing),
+            config["CRASH_LIMIT"],
+            self.publish_timeout,
+        )
+        self.intake = Intake(config["MAX_WAIT"], self.crash_guard)
+        self.dead_letters = DeadLetters(self)
         self.connection.consuming.on_connected.append(self._declare_again)
         self.container.health_checks.append(self._problems)
         self.connection.open()
@@ -60,7 +80,8 @@ class Messaging(SharedExtension):
 
     def stop(self) -> None:
         """Wait for the last confirms, close our channels, and let go of the connection."""
-        self.dead_letters.stop(CONFIRM_GRACE)
+        self.copies.stop(CONFIRM_GRACE)
+        self.crash_guard.stop(CONFIRM_GRACE)
         self.outbox.wait_idle(CONFIRM_GRACE)
         self._close()
 
@@ -77,7 +98,8 @@ class Messaging(SharedExtension):
         elif publishing.generation and not publishing.is_connected:
             problems.append("no connection to publish on")
         missing = [each.queue_name for each in self._consumers if each.is_missing]
-        return problems + [f"queue {name} is not consumed" for name in missing]
+        problems += [f"queue {name} is not consumed" for name in missing]
+        return problems + [f"dead queue {name} is full" for name in sorted(self.copies.full)]
 
     def _close(self) -> None:
         if not self._is_acquired:
@@ -85,6 +107,8 @@ class Messaging(SharedExtension):
         self._is_acquired = False
         self.connection.consuming.on_connected.remove(self._declare_again)
         # Publishers first: a delivery whose reply is not confirmed goes back to its queue then.
+        # The guard before them: what it copied now would be there twice.
+        self.crash_guard.close()
         self.outbox.close()
         for publisher in self._publishers.values():
             publisher.close()
@@ -106,7 +130,12 @@ class Messaging(SharedExtension):
     ) -> Consumer:
         """Return a consumer that is closed with this; see `amqp.consumer.Consumer`."""
         consumer = Consumer(
-            self.connection.consuming, make_queue, handler, self.container.observers, **options
+            self.connection.consuming,
+            make_queue,
+            handler,
+            self.container.observers,
+            prepare=self._prepare,
+            **options,
         )
         self._consumers.append(consumer)
         return consumer
@@ -124,6 +153,13 @@ class Messaging(SharedExtension):
             )
             self._publishers[purpose] = publisher
         return publisher
+
+    def send(self, message: Outgoing, timeout: float | None, delay: float | None = None) -> None:
+        """Publish a message, if need be `delay` seconds later; see `Publisher.publish`."""
+        if delay:
+            self.delays.publish(message, delay, timeout)
+        else:
+            self.publisher(message.exchange).publish(message, timeout)
 
     def declare(self, *entities: Any) -> None:
         """Declare exchanges and queues, now and again on every later connection.
@@ -147,6 +183,19 @@ class Messaging(SharedExtension):
         """Return whether the broker has a queue of that name, whatever its arguments are."""
         return queue_exists(self.connection.consuming, name, timeout)
 
+    def ensure_queue(self, queue: Any, timeout: float | None = None) -> None:
+        """Have a queue made, unless there is one of its name, whatever its arguments are."""
+        if not self.has_queue(queue.name, timeout):
+            self.declare_once(queue, timeout=timeout)
+
+    def ensure_dead_queue(self, name: str, timeout: float | None = None) -> None:
+        """Have a dead queue made, unless there is one: that is used as it is.
+
+        Its limit, or its type, may have been another one once.
+        """
+        limit: int = self.container.config["DEAD_MAX_LENGTH"]
+        self.ensure_queue(dead_queue(name, limit, self.queue_type), timeout)
+
     def outgoing(
         self, exchange: str, routing_key: str, payload: Any, serializer: Serializer | None = None
     ) -> Outgoing:
@@ -162,7 +211,7 @@ class Messaging(SharedExtension):
             "content_type": serializer.content_type,
             "content_encoding": serializer.content_encoding,
             "delivery_mode": PERSISTENT,
-            "message_id": self._ids.next(),
+            "message_id": new_call_id(),  # all the same, it is unique
             "timestamp": int(time.time()),
             "app_id": self.container.service_name,
         }
@@ -182,6 +231,11 @@ class Messaging(SharedExtension):
         """Return the context data in the headers of a message."""
         return context_from_headers(headers, self._prefix)
 
+    def _prepare(self, queue: Any) -> None:
+        name = dead_queue_of(queue)
+        if name is not None:
+            self.ensure_dead_queue(name, timeout=0)
+
     def _declare_again(self) -> None:
         if self._declared:
             spawn(self._declare_all)
@@ -197,15 +251,3 @@ class Messaging(SharedExtension):
 
 def _key(entity: Any) -> tuple[type, str]:
     return type(entity), entity.name
-
-
-def settings_from(config: Mapping[str, Any]) -> BrokerSettings:
-    """Return where the configuration says that the broker is."""
-    return BrokerSettings(
-        uri=config["AMQP_URI"],
-        heartbeat=config["HEARTBEAT"],
-        ssl=config["AMQP_SSL"],
-        login_method=config["LOGIN_METHOD"],
-        transport_options=config["TRANSPORT_OPTIONS"],
-        fast_path=config["AMQP_FAST_PATH"],
-    )

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from rpcnode.amqp import naming
-from rpcnode.amqp.entities import QueueLife, event_exchange, event_queue
+from rpcnode.amqp.entities import CLASSIC, QueueLife, event_exchange, event_queue
 from rpcnode.amqp.message import Delivery
 from rpcnode.context import WorkerContext
 from rpcnode.exceptions import EventHandlerConfigurationError
 from rpcnode.extensions.base import DependencyProvider
 from rpcnode.extensions.connection import Messaging
 from rpcnode.extensions.messaging import MessageHandler, needs
-from rpcnode.extensions.publishing import Address, PublishOptions, publish
+from rpcnode.extensions.publishing import Address, publish
+from rpcnode.publish_options import PublishOptions
 
 SERVICE_POOL = "service_pool"
 SINGLETON = "singleton"
@@ -100,7 +101,12 @@ class EventHandler(MessageHandler):
         return QueueLife(
             exclusive=self.handler_type == BROADCAST and not self.is_reliable,
             auto_delete=not self.is_reliable,
+            type=self.container.config["QUEUE_TYPE"] if self._is_shared() else CLASSIC,
         )
+
+    def _is_shared(self) -> bool:
+        """Whether instances share the queue, and events wait in it."""
+        return self.is_reliable and self.handler_type != BROADCAST
 
     def _queue_name(self, identifier: str) -> str:
         handler = "" if self.handler_type == SINGLETON else self._label()

@@ -1,135 +1,21 @@
 """Messages of any kind: consume any queue, publish to any exchange."""
 
-import logging
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from kombu import Exchange, Queue
 
-from rpcnode.amqp.dead import EXHAUSTED, INVALID, UNDECODABLE, Death
-from rpcnode.amqp.message import Delivery
-from rpcnode.amqp.naming import checked, dead_queue
-from rpcnode.context import ExcInfo, WorkerContext
-from rpcnode.exceptions import ConfigurationError, IncorrectSignature, UndecodableMessage
-from rpcnode.extensions.base import DependencyProvider, Entrypoint
+from rpcnode.amqp.naming import checked
+from rpcnode.context import WorkerContext
+from rpcnode.exceptions import ConfigurationError
+from rpcnode.extensions.base import DependencyProvider
 from rpcnode.extensions.connection import Messaging
-from rpcnode.extensions.intake import Job
-from rpcnode.extensions.publishing import Address, PublishOptions, publish
-from rpcnode.workers import KILLED
+from rpcnode.extensions.message_handler import MessageHandler
+from rpcnode.extensions.publishing import Address, publish
+from rpcnode.publish_options import PublishOptions
 
 __all__ = ["Consumer", "MessageHandler", "Messaging", "PublishOptions", "Publisher", "consume"]
-
-logger = logging.getLogger(__name__)
-
-
-class MessageHandler(Entrypoint):
-    """The base of entrypoints that a queue's messages fire, each with its payload.
-
-    A method that returns acks its message. One that fails has its message copied to the dead
-    queue, with the reason, before it is acked. Subclasses say which queue it is (`make_queue`).
-
-    - `requeue_on_error`: a message that fails first goes back to its queue, once.
-    - `filter`: a function of the payload; what it answers with False is acked and not run.
-      `filtered` counts that.
-    """
-
-    messaging = Messaging()
-
-    def __init__(
-        self,
-        *args: Any,
-        requeue_on_error: bool = False,
-        filter: Callable[[Any], object] | None = None,  # noqa: A002 (the name that users write)
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.requeue_on_error = requeue_on_error
-        self.filter = filter
-        self.filtered = 0
-
-    def make_queue(self) -> Any:
-        """Return the kombu queue to consume; called for each connection."""
-        raise NotImplementedError(f"{type(self).__name__} does not say which queue it consumes")
-
-    def dead_queue(self, delivery: Delivery) -> str:
-        """Return the name of the queue where a failed delivery ends."""
-        return dead_queue(delivery.queue)
-
-    def setup(self) -> None:
-        """Check that the method can take a payload, and make the consumer."""
-        try:
-            self.check_signature(("payload",), {})
-        except IncorrectSignature as exc:
-            raise ConfigurationError(
-                f"{exc}: write `def {self.method_name}(self, payload)`"
-            ) from exc
-        prefetch = self.container.config["PREFETCH_COUNT"] or self.lane.max_workers
-        self._consumer = self.messaging.consume(self.make_queue, self._receive, prefetch=prefetch)
-
-    def start(self) -> None:
-        """Consume; BrokerRefused when the queue cannot be had."""
-        self._consumer.start()
-
-    def stop(self) -> None:
-        """Take no more messages; what was not started goes back to the queue."""
-        self._consumer.cancel()
-
-    def _receive(self, delivery: Delivery) -> None:
-        self.messaging.intake.submit(self.lane, delivery, self._work)
-
-    def _work(self, job: Job) -> None:
-        try:
-            payload = self.messaging.payload_of(job.delivery)
-        except UndecodableMessage as exc:
-            self._bury(job, UNDECODABLE, exc)
-            return
-        if self._is_wanted(job, payload):
-            self._run(job, payload)
-
-    def _is_wanted(self, job: Job, payload: Any) -> bool:
-        if self.filter is None:
-            return True
-        try:
-            is_wanted = bool(self.filter(payload))
-        except KILLED:
-            raise
-        except BaseException as exc:  # the filter is the user's, and did not expect this payload
-            self._bury(job, INVALID, exc)
-            return False
-        if not is_wanted:
-            self.filtered += 1
-            job.ack()
-        return is_wanted
-
-    def _run(self, job: Job, payload: Any) -> None:
-        def handle(
-            _ctx: WorkerContext, result: Any, exc_info: ExcInfo | None
-        ) -> tuple[Any, ExcInfo | None]:
-            try:
-                self._settle(job, exc_info)
-            except Exception:
-                job.requeue_later()
-                raise
-            return result, exc_info
-
-        delivery = job.delivery
-        context = self.messaging.context_of(delivery.headers)
-        self.container.run_worker(self, (payload,), {}, context, handle, message=delivery)
-
-    def _settle(self, job: Job, exc_info: ExcInfo | None) -> None:
-        if exc_info is None:
-            job.ack()
-        elif self.requeue_on_error and not job.delivery.redelivered:
-            job.requeue()
-        else:
-            self._bury(job, EXHAUSTED, exc_info[1])
-
-    def _bury(self, job: Job, reason: str, error: BaseException) -> None:
-        was_requeued = self.requeue_on_error and job.delivery.redelivered
-        attempts = 2 if reason == EXHAUSTED and was_requeued else 1
-        death = Death(reason, error, self._label(), attempts)
-        self.messaging.dead_letters.bury(job, self.dead_queue(job.delivery), death)
 
 
 class Consumer(MessageHandler):

@@ -1,6 +1,7 @@
 """Where the replies to a container's calls arrive."""
 
 import uuid
+from typing import Any
 
 from rpcnode.amqp.entities import reply_queue, rpc_exchange
 from rpcnode.amqp.message import Delivery
@@ -15,23 +16,22 @@ class ReplyListener(SharedExtension):
     """Consumes the reply queue of a container, and gives replies to who waits for them.
 
     The queue outlives a lost connection, and so do the calls in flight; when it is gone, they
-    fail. `address` is what requests carry as `reply_to`; each takes the next of `ids` as its
-    correlation id.
+    fail, and another takes its place: the broker may know the name of the old one still, on a
+    node that is down. `address` is what requests carry as `reply_to`; each takes the next of
+    `ids` as its correlation id.
     """
 
     messaging = Messaging()
 
     def setup(self) -> None:
         """Make the reply queue's consumer."""
-        self.address = str(uuid.uuid4())
+        self.address = _new_address()
         self.ids = unguessable_ids()
         self.exchange: str = self.container.config["RPC_EXCHANGE"]
         self._table = ReplyTable()
-        exchange = rpc_exchange(self.exchange)
-        self.messaging.declare(exchange)
-        queue = reply_queue(self.container.service_name, self.address, exchange)
+        self.messaging.declare(rpc_exchange(self.exchange))
         self._consumer = self.messaging.consume(
-            lambda: queue, self._receive, acks_together=True, on_queue_lost=self._queue_lost
+            self._queue, self._receive, acks_together=True, on_queue_lost=self._queue_lost
         )
 
     def start(self) -> None:
@@ -83,7 +83,16 @@ class ReplyListener(SharedExtension):
         self._table.settle(delivery.properties.get("correlation_id"), delivery)
         delivery.ack()
 
+    def _queue(self) -> Any:
+        name, exchange = self.container.service_name, rpc_exchange(self.exchange)
+        return reply_queue(name, self.address, exchange)
+
     def _queue_lost(self) -> None:
+        self.address = _new_address()
         self._table.fail_all(
             ConnectionLost("the reply queue is gone, so that the outcome is unknown")
         )
+
+
+def _new_address() -> str:
+    return str(uuid.uuid4())

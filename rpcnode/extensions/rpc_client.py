@@ -1,31 +1,28 @@
 """The calling side of RPC: how a call is made, and when it ends."""
 
 import logging
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from time import monotonic
-from typing import Any, Self
+from typing import Any
 
 from rpcnode.amqp.message import PERSISTENT, TRANSIENT, Delivery, Outgoing
-from rpcnode.amqp.naming import rpc_routing_key
-from rpcnode.concurrency import Event, spawn
-from rpcnode.context import WorkerContext, deadline_headers
+from rpcnode.amqp.naming import rpc_queue, rpc_routing_key
+from rpcnode.call_retries import CallRetry
+from rpcnode.calls import NO_REPLY, Budget, limit, renew_limit, result_of, timed_out, unknown
+from rpcnode.concurrency import Event, sleep, spawn
+from rpcnode.context import WorkerContext
 from rpcnode.exceptions import (
     BrokerUnavailable,
+    ConfigurationError,
     ConnectionLost,
     PublishRejected,
     PublishTimeout,
-    RpcTimeout,
     SerializationError,
     UndecodableMessage,
     UndeliverableMessage,
-    UnknownService,
 )
 from rpcnode.extensions.base import SharedExtension
 from rpcnode.extensions.connection import RPC, Messaging
-from rpcnode.extensions.publishing import milliseconds
 from rpcnode.extensions.replies import ReplyListener
 from rpcnode.proxies import (
     UNSET,
@@ -33,32 +30,9 @@ from rpcnode.proxies import (
     RpcReply,
     Timeout,
 )
-from rpcnode.serialization import deserialize
+from rpcnode.publish_options import check_delay
 
 logger = logging.getLogger(__name__)
-
-LONGEST_LIFE = 1e8  # seconds, three years: brokers know a limit, calls need not
-NO_REPLY = ""  # no `reply_to` at all would kill a service that runs on Nameko
-
-
-@dataclass(slots=True)  # not frozen, which would take longer to make: each call makes one
-class Budget:
-    """How long a call may take: `seconds` from its beginning, `ends` by the monotonic clock."""
-
-    seconds: float | None
-    ends: float | None
-
-    @classmethod
-    def of(cls, seconds: float | None, worker_ctx: WorkerContext) -> Self:
-        """Return the smaller of `seconds` and what the worker has left."""
-        remaining = worker_ctx.remaining()
-        if remaining is not None and (seconds is None or remaining < seconds):
-            seconds = remaining
-        return cls(seconds, None if seconds is None else monotonic() + seconds)
-
-    def left(self) -> float | None:
-        """Return the seconds that are left, at least 0; None for no limit."""
-        return None if self.ends is None else max(0.0, self.ends - monotonic())
 
 
 class RpcClient(SharedExtension):
@@ -78,13 +52,24 @@ class RpcClient(SharedExtension):
     def call(self, worker_ctx: WorkerContext, method: MethodProxy, args: Any, kwargs: Any) -> Any:
         """Call and wait; see `MethodProxy.__call__`."""
         budget = Budget.of(self._seconds(method.options.timeout), worker_ctx)
+        if method.options.retry is None:
+            return self._call(worker_ctx, method, args, kwargs, budget)
+        return _until_done(
+            lambda: self._call(worker_ctx, method, args, kwargs, budget),
+            CallRetry(method, method.options.retry, budget),
+            method,
+        )
+
+    def _call(
+        self, worker_ctx: WorkerContext, method: MethodProxy, args: Any, kwargs: Any, budget: Budget
+    ) -> Any:
         request = self._request(worker_ctx, method, args, kwargs, budget)
         request.properties["delivery_mode"] = self._mode
         pending: Event[Delivery] = Event()
         try:
             self._send(request, method, pending, budget)
             if not pending.wait(budget.left()):
-                raise _timeout(method, budget)
+                raise timed_out(method, budget)
             return self._result(method, pending)
         finally:
             self.replies.forget(request.properties["correlation_id"])
@@ -106,25 +91,47 @@ class RpcClient(SharedExtension):
         return RpcReply(call.wait, call.abandon)
 
     def cast(self, worker_ctx: WorkerContext, method: MethodProxy, args: Any, kwargs: Any) -> None:
-        """Call without wanting a reply."""
+        """Call without wanting a reply, if need be later; see `CallOptions.delay`."""
+        check_delay(method.options.delay or 0)
         budget = Budget.of(self._seconds(method.options.timeout), worker_ctx)
+        if method.options.retry is None:
+            self._cast(worker_ctx, method, args, kwargs, budget)
+            return
+        _until_done(
+            lambda: self._cast(worker_ctx, method, args, kwargs, budget),
+            CallRetry(method, method.options.retry, budget),
+            method,
+        )
+
+    def _cast(
+        self, worker_ctx: WorkerContext, method: MethodProxy, args: Any, kwargs: Any, budget: Budget
+    ) -> None:
         if budget.left() == 0:
-            raise _timeout(method, budget)
+            raise timed_out(method, budget)
         request = self._request(worker_ctx, method, args, kwargs, Budget(None, None))
         request.properties["reply_to"] = NO_REPLY
         try:
-            self._publisher.publish(request, budget.left())
+            if method.options.delay:
+                self._publish_later(request, method, budget)
+            else:
+                self._publisher.publish(request, budget.left())
         except UndeliverableMessage as exc:
-            raise UnknownService(method.service_name, method.method_name) from exc
+            raise unknown(method) from exc
         except (BrokerUnavailable, PublishTimeout) as exc:
-            raise _timeout(method, budget, exc) from exc
+            raise timed_out(method, budget, exc) from exc
         except (ConnectionLost, PublishRejected) as exc:
             raise type(exc)(f"{method.full_name}: {exc}") from exc
+
+    def _publish_later(self, request: Outgoing, method: MethodProxy, budget: Budget) -> None:
+        # The broker tells nobody when it cannot route the request later: it is asked now.
+        if not self.messaging.has_queue(rpc_queue(method.service_name), budget.left()):
+            raise unknown(method)
+        self.messaging.send(request, budget.left(), method.options.delay)
 
     def wait_for(self, method: MethodProxy, pending: Event[Delivery], budget: Budget) -> Any:
         """Return the result of a call that was sent, or raise its error."""
         if not pending.wait(budget.left()):
-            raise _timeout(method, budget)
+            raise timed_out(method, budget)
         return self._result(method, pending)
 
     def budget(self, timeout: Timeout, worker_ctx: WorkerContext) -> Budget:
@@ -154,7 +161,7 @@ class RpcClient(SharedExtension):
         properties["correlation_id"] = next(self.replies.ids)
         request.mandatory = True
         request.headers = self.messaging.headers_of(worker_ctx)
-        _limit(request, budget)
+        limit(request, budget)
         request.headers.update(method.options.headers)
         return request
 
@@ -162,19 +169,22 @@ class RpcClient(SharedExtension):
         self, request: Outgoing, method: MethodProxy, pending: Event[Delivery], budget: Budget
     ) -> None:
         """Write the request; the reply, or the error that replaces it, settles `pending`."""
+        if method.options.delay is not None:
+            raise ConfigurationError(f"{method.full_name}: only a cast can have a delay")
         left = budget.left()
         if left == 0:
-            raise _timeout(method, budget)
+            raise timed_out(method, budget)
         if not self.replies.is_attached:
             if not self.replies.wait_attached(left):
-                raise _timeout(method, budget, "no connection to the broker, so nothing was sent")
+                raise timed_out(method, budget, "no connection to the broker, so nothing was sent")
             left = budget.left()
-            _renew_limit(request, budget)
+            renew_limit(request, budget)
+            request.properties["reply_to"] = self.replies.address  # it may be another one now
         self.replies.expect(request.properties["correlation_id"], pending)
         try:
             self._publisher.post(request, partial(self._sent, request, method, budget), left)
         except BrokerUnavailable as exc:
-            raise _timeout(method, budget, exc) from exc
+            raise timed_out(method, budget, exc) from exc
 
     def _sent(
         self, request: Outgoing, method: MethodProxy, budget: Budget, error: BaseException | None
@@ -187,7 +197,7 @@ class RpcClient(SharedExtension):
             spawn(self._send_again, request, method, budget)
             return
         if isinstance(error, UndeliverableMessage):
-            error = UnknownService(method.service_name, method.method_name)
+            error = unknown(method)
         self.replies.fail(request.properties["correlation_id"], error)
 
     def _send_again(self, request: Outgoing, method: MethodProxy, budget: Budget) -> None:
@@ -199,42 +209,31 @@ class RpcClient(SharedExtension):
             self._publisher.open(budget.left())
             if not self.replies.is_expected(correlation_id):
                 return  # who waited for it was killed meanwhile
-            _renew_limit(request, budget)
+            renew_limit(request, budget)
             settle = partial(self._sent, request, method, budget)
             self._publisher.post(request, settle, budget.left())
         except BrokerUnavailable as exc:
-            self.replies.fail(correlation_id, _timeout(method, budget, exc))
+            self.replies.fail(correlation_id, timed_out(method, budget, exc))
 
     def _result(self, method: MethodProxy, pending: Event[Delivery]) -> Any:
         try:
             reply = self.messaging.payload_of(pending.result())
         except (ConnectionLost, PublishRejected, UndecodableMessage) as exc:
             raise type(exc)(f"{method.full_name}: {exc}") from exc
-        if not isinstance(reply, (dict, Mapping)):  # `dict` is here for its speed
-            raise UndecodableMessage(f"{method.full_name}: the reply is no object")
-        if reply.get("error"):
-            raise deserialize(reply["error"], method.full_name)
-        return reply.get("result")
+        return result_of(reply, method)
 
 
-def _limit(request: Outgoing, budget: Budget) -> None:
-    """Tell broker and callee how long the caller will wait from now on."""
-    left = budget.left()
-    if left is not None:
-        request.properties["expiration"] = milliseconds(min(left, LONGEST_LIFE))
-        request.headers.update(deadline_headers(left, time.time()))
-
-
-def _renew_limit(request: Outgoing, budget: Budget) -> None:
-    """Tell them anew, if they were told: the request had to wait."""
-    if "expiration" in request.properties:
-        _limit(request, budget)
-
-
-def _timeout(method: MethodProxy, budget: Budget, why: object = None) -> RpcTimeout:
-    limit = "" if budget.seconds is None else f" within {budget.seconds:.3g} s"
-    text = f"no reply from {method.full_name}{limit}"
-    return RpcTimeout(text if why is None else f"{text}: {why}")
+def _until_done(attempt: Callable[[], Any], retry: CallRetry, method: MethodProxy) -> Any:
+    """Return what an attempt returns, or raise the error of the last one."""
+    while True:
+        try:
+            return attempt()
+        except Exception as exc:  # whatever it is, `retry` knows whether it may be tried again
+            delay = retry.delay_after(exc)
+            if delay is None:
+                raise
+            logger.info("calling %s again in %.3g s: %s", method.full_name, delay, exc)
+        sleep(delay)
 
 
 class AsyncCall:

@@ -1,12 +1,11 @@
 """The calling side of RPC: proxies as dependencies."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rpcnode.context import WorkerContext
 from rpcnode.exceptions import ConfigurationError
 from rpcnode.extensions.base import DependencyProvider
-from rpcnode.extensions.publishing import drop_options_without_effect
 from rpcnode.extensions.rpc_client import RpcClient
 from rpcnode.proxies import (
     UNSET,
@@ -17,6 +16,8 @@ from rpcnode.proxies import (
     ServiceProxy,
     Timeout,
 )
+from rpcnode.publish_options import drop_options_without_effect
+from rpcnode.retries import Retry
 
 # Options of Nameko's proxies that say how a request travels: a call's timeout decides that here.
 _OF_MESSAGES = ("serializer", "delivery_mode", "priority", "expiration", "compression")
@@ -49,8 +50,8 @@ class WorkerCaller:
 class ClusterRpc(DependencyProvider):
     """Injects a proxy for all services: `self.cluster.maths.add(2, 3)`.
 
-    `timeout` (seconds; None waits without end) and `headers` are for all calls through it;
-    `with_options` gives others to one call.
+    `timeout` (seconds; None waits without end), `headers`, `retry` and `idempotent` are for all
+    calls through it (see `CallOptions`); `with_options` gives others to one call.
     """
 
     client = RpcClient()
@@ -60,14 +61,18 @@ class ClusterRpc(DependencyProvider):
         *,
         timeout: Timeout = UNSET,
         headers: Mapping[str, Any] | None = None,
+        retry: Retry | bool | None = None,
+        idempotent: bool | Collection[str] = False,
         **options: Any,
     ) -> None:
+        if isinstance(retry, bool):  # Nameko's option: whether to publish again
+            options["retry"], retry = retry, None
         drop_options_without_effect(options, *_OF_MESSAGES)
         for name in options:
             raise ConfigurationError(f"{type(self).__name__} knows no option {name!r}")
         if isinstance(timeout, (int, float)) and timeout <= 0:
             raise ConfigurationError(f"timeout must be above 0 seconds, not {timeout!r}")
-        self.options = CallOptions(timeout, dict(headers or {}))
+        self.options = CallOptions(timeout, dict(headers or {}), retry=retry, idempotent=idempotent)
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Any:
         """Return the proxy for one worker."""

@@ -1,44 +1,39 @@
-"""The called side of RPC: requests come in, methods are fired, replies go out."""
+"""The called side of RPC: requests come in, methods are fired, outcomes go out."""
 
 import logging
-from collections.abc import Mapping
 from functools import partial
 from time import monotonic
 from typing import Any, Self
 
 from rpcnode.amqp import naming
-from rpcnode.amqp.dead import EXHAUSTED, INVALID, UNDECODABLE, Death, origin_of
-from rpcnode.amqp.entities import rpc_exchange, rpc_queue
-from rpcnode.amqp.message import PERSISTENT, TRANSIENT, Delivery, Outgoing
+from rpcnode.amqp.copies import origin_of
+from rpcnode.amqp.dead import CRASHED, EXHAUSTED, INVALID, REDELIVERED, UNDECODABLE
+from rpcnode.amqp.entities import QUORUM, rpc_exchange, rpc_queue
+from rpcnode.amqp.message import Delivery
 from rpcnode.context import ExcInfo, WorkerContext, deadline_from_headers
 from rpcnode.exceptions import (
     BadRequest,
-    BrokerUnavailable,
+    ConfigurationError,
     MalformedRequest,
     MethodNotFound,
-    PublishRejected,
+    OutcomeUnknown,
     RpcTimeout,
     UndecodableMessage,
-    UndeliverableMessage,
-    UnserializableValueError,
 )
 from rpcnode.extensions.base import Entrypoint, SharedExtension
-from rpcnode.extensions.connection import Messaging
-from rpcnode.extensions.intake import Job
-from rpcnode.serialization import Serializer, serialize
+from rpcnode.extensions.connection import CONFIRM_GRACE, Messaging
+from rpcnode.extensions.intake import Job, Owner
+from rpcnode.extensions.rpc_answers import Answers, Counts, wants_reply
+from rpcnode.extensions.rpc_lanes import REFUSE, Overload, Route, Routes
+from rpcnode.extensions.rpc_returns import Returns
 
 logger = logging.getLogger(__name__)
-
-FEWEST_PREFETCHED = 50
-FORBIDDEN = "ACCESS_REFUSED"  # what RabbitMQ says when a user may not write to an exchange
-DIRECT = ""  # the default exchange, whose routing keys are names of queues
 
 
 class RpcConsumer(SharedExtension):
     """Consumes the request queue of a service for all its RPC entrypoints.
 
-    `expired` counts requests that nobody waited for any more, so that they were not run, or
-    their reply was given up; `unclaimed` counts replies whose queue was gone.
+    `counts` says how many requests ended in an unusual way.
     """
 
     messaging = Messaging()
@@ -46,30 +41,39 @@ class RpcConsumer(SharedExtension):
     def setup(self) -> None:
         """Make the consumer; it starts with the first entrypoint."""
         config = self.container.config
-        self.expired = 0
-        self.unclaimed = 0
         self._service: str = self.container.service_name
-        self._entrypoints: dict[str, Entrypoint] = {}
-        self._labels: dict[str, str] = {}  # of methods, for errors and logs
+        self._prefix = f"{self._service}."
+        self._entrypoints: dict[str, Rpc] = {}
         self._clock_skew: float | None = config["CLOCK_SKEW"]
-        self._reply_mode = PERSISTENT if config["RPC_PERSISTENT"] else TRANSIENT
         self._exchange = rpc_exchange(config["RPC_EXCHANGE"])
-        self._queue = rpc_queue(self._service, self._exchange)
+        self._queue = rpc_queue(self._service, self._exchange, self.messaging.queue_type)
+        self._answers = Answers(self.container, self.messaging, self._exchange.name)
+        self._returns = Returns(
+            self.messaging, self._exchange.name, self._clock_skew, self._answers.counts
+        )
+        is_quorum = self.messaging.queue_type == QUORUM
+        owner = Owner(self._returns.guarded_copy, self._crashed, is_quorum)
+        self._routes = Routes(self.container, self.messaging.intake, self._returns, owner)
+        self._overload = Overload(self._answers, self._returns)
         self.messaging.declare(self._exchange)
         self._is_started = False
-        self._replies_directly = True  # until the broker says that we may not
 
-    def register(self, entrypoint: Entrypoint) -> None:
+    @property
+    def counts(self) -> Counts:
+        """How many requests ended in an unusual way."""
+        return self._answers.counts
+
+    def register(self, entrypoint: "Rpc") -> None:
         """Note that `entrypoint` answers the calls of its method."""
         self._entrypoints[entrypoint.method_name] = entrypoint
-        self._labels[entrypoint.method_name] = f"{self._service}.{entrypoint.method_name}"
 
     def start_consuming(self) -> None:
         """Consume; BrokerRefused when the queue cannot be had. Later calls do nothing."""
         if not self._is_started:
             self._is_started = True
+            self._routes.make(self._entrypoints.values())
             self._consumer = self.messaging.consume(
-                lambda: self._queue, self._receive, prefetch=self._prefetch()
+                lambda: self._queue, self._receive, prefetch=self._routes.prefetch()
             )
             self._consumer.start()
 
@@ -78,46 +82,57 @@ class RpcConsumer(SharedExtension):
         if self._is_started:
             self._consumer.cancel()
 
-    def _prefetch(self) -> int:
-        lanes = {each.lane for each in self._entrypoints.values()}
-        workers = sum(lane.max_workers for lane in lanes)
-        return self.container.config["PREFETCH_COUNT"] or max(FEWEST_PREFETCHED, 2 * workers)
+    def stop(self) -> None:
+        """Wait for the requests that go back to the queue as copies."""
+        self._returns.stop(CONFIRM_GRACE)
+
+    def encode(self, worker_ctx: WorkerContext, result: Any) -> bytes | None:
+        """Return the reply that says `result`, None where nobody wants one."""
+        message = worker_ctx.message
+        # Without one a test called, perhaps before the container was started.
+        return None if message is None else self._answers.encode(message.properties, result)
 
     def _receive(self, delivery: Delivery) -> None:
         # The reader calls this: it picks the lane, and leaves all work to the worker.
-        method = self._method_of(delivery)
-        entrypoint = self._entrypoints.get(method)
-        lane = self.container.default_lane if entrypoint is None else entrypoint.lane
-        self.messaging.intake.submit(
-            lane, delivery, partial(self._work, method, entrypoint, monotonic())
+        route = self._routes.find(self._method_of(delivery))
+        job = self.messaging.intake.submit(
+            route.lane, delivery, partial(self._work, route), route.terms
         )
+        if job is not None:  # that lane is full
+            self._overload.turn_away(job, route, self._deadline(job))
 
     def _method_of(self, delivery: Delivery) -> str:
         _exchange, key = origin_of(delivery)
-        return key.removeprefix(f"{self._service}.")
+        return key.removeprefix(self._prefix)
 
-    def _work(self, method: str, entrypoint: Entrypoint | None, received: float, job: Job) -> None:
-        delivery = job.delivery
-        label = self._labels.get(method) or f"{self._service}.{method!r}"
-        deadline = deadline_from_headers(delivery.headers, received, self._clock_skew)
+    def _deadline(self, job: Job) -> float | None:
+        return deadline_from_headers(job.delivery.headers, job.received, self._clock_skew)
+
+    def _work(self, route: Route, job: Job) -> None:
+        delivery, entrypoint = job.delivery, route.entrypoint
+        deadline = self._deadline(job)
         if deadline is not None and deadline <= monotonic():
-            self._answer_expired(job, label)
+            self._answer_expired(job, route)
+            return
+        if job.may_have_run and route.refuses_redelivery:
+            self._refuse_redelivery(job, route.label)
             return
         try:
             args, kwargs = self._arguments(delivery)
             if entrypoint is None:
-                raise MethodNotFound(f"no method {method!r} in service {self._service!r}")
+                name = route.label.removeprefix(self._prefix)
+                raise MethodNotFound(f"no method {name} in service {self._service!r}")
             entrypoint.check_signature(args, kwargs)
         except (BadRequest, UndecodableMessage) as exc:
-            logger.warning("refusing a call of %s: %s", label, exc)
-            self._refuse(job, label, exc)
+            logger.warning("refusing a call of %s: %s", route.label, exc)
+            self._refuse(job, route.label, exc)
             return
         self.container.run_worker(
             entrypoint,
             args,
             kwargs,
             self.messaging.context_of(delivery.headers),
-            partial(self._handle, job, label),
+            partial(self._handle, job, route),
             deadline=deadline,
             message=delivery,
         )
@@ -134,144 +149,68 @@ class RpcConsumer(SharedExtension):
             raise MalformedRequest("the names in `kwargs` must be texts")
         return list(args), kwargs
 
-    def _answer_expired(self, job: Job, label: str) -> None:
-        self.expired += 1
-        logger.warning("not running a call of %s: nobody waits for it any more", label)
-        if job.delivery.properties.get("reply_to"):
-            self._reply_error(job, label, RpcTimeout(f"{label} was called, but too late to run"))
+    def _answer_expired(self, job: Job, route: Route) -> None:
+        self.counts.expired += 1
+        logger.warning("not running a call of %s: nobody waits for it any more", route.label)
+        if wants_reply(job.delivery):
+            error = RpcTimeout(f"{route.label} was called, but too late to run")
+            self._answers.reply_error(job, route.label, error)
         else:
             job.ack()
 
+    def _refuse_redelivery(self, job: Job, label: str) -> None:
+        self.counts.refused += 1
+        error = OutcomeUnknown(
+            f"{label} was called, and perhaps run, before its service or its connection was "
+            "lost; it must not run twice"
+        )
+        logger.warning("not running a call of %s again: it may have run already", label)
+        if wants_reply(job.delivery):
+            self._answers.reply_error(job, label, error)
+        else:
+            self._answers.bury(job, label, REDELIVERED, error)
+
+    def _crashed(self, job: Job, error: Exception) -> None:
+        label = self._routes.find(self._method_of(job.delivery)).label
+        if wants_reply(job.delivery):
+            self._answers.reply_error(job, label, error)
+        else:
+            self._answers.bury(job, label, CRASHED, error)
+
     def _refuse(self, job: Job, label: str, error: Exception) -> None:
         is_undecodable = isinstance(error, UndecodableMessage)
-        if not job.delivery.properties.get("reply_to"):
-            reason = UNDECODABLE if is_undecodable else INVALID
-            self._bury(job, label, reason, error)
+        if not wants_reply(job.delivery):
+            self._answers.bury(job, label, UNDECODABLE if is_undecodable else INVALID, error)
         else:
-            self._reply_error(job, label, MalformedRequest(str(error)) if is_undecodable else error)
+            shown = MalformedRequest(str(error)) if is_undecodable else error
+            self._answers.reply_error(job, label, shown)
 
     def _handle(
-        self, job: Job, label: str, worker_ctx: WorkerContext, result: Any, exc_info: Any
+        self, job: Job, route: Route, worker_ctx: WorkerContext, result: Any, exc_info: Any
     ) -> tuple[Any, ExcInfo | None]:
         try:
-            self._settle(job, label, worker_ctx, exc_info)
+            self._settle(job, route, worker_ctx, exc_info)
         except Exception:
             job.requeue_later()
             raise
         return result, exc_info
 
     def _settle(
-        self, job: Job, label: str, worker_ctx: WorkerContext, exc_info: ExcInfo | None
+        self, job: Job, route: Route, worker_ctx: WorkerContext, exc_info: ExcInfo | None
     ) -> None:
-        if job.delivery.properties.get("reply_to"):
-            if exc_info is None:
-                self._reply(job, label, worker_ctx.encoded_result, worker_ctx.deadline)
+        answers, label = self._answers, route.label
+        if exc_info is None:
+            if wants_reply(job.delivery):
+                answers.reply(job, label, worker_ctx.encoded_result, worker_ctx.deadline)
             else:
-                self._reply_error(job, label, exc_info[1], worker_ctx.deadline)
-        elif exc_info is None:
-            job.ack()
+                job.ack()
+        elif wants_reply(job.delivery):
+            is_retryable = route.entrypoint is not None and route.entrypoint.may_retry(exc_info[1])
+            answers.reply_error(
+                job, label, exc_info[1], worker_ctx.deadline, is_retryable=is_retryable
+            )
         else:
-            self._bury(job, label, EXHAUSTED, exc_info[1])
-
-    def encode(self, worker_ctx: WorkerContext, result: Any) -> bytes | None:
-        """Return the reply that says `result`, None where nobody wants one."""
-        properties = worker_ctx.message.properties if worker_ctx.message is not None else {}
-        if not properties.get("reply_to"):
-            return None
-        try:
-            return self._serializer(properties).encode({"result": result, "error": None})
-        except UnserializableValueError as exc:
-            raise UnserializableValueError(result) from exc.__cause__
-
-    def _reply_error(
-        self, job: Job, label: str, error: BaseException, deadline: float | None = None
-    ) -> None:
-        body = self._serializer(job.delivery.properties).encode(
-            {"result": None, "error": serialize(error)}
-        )
-        self._reply(job, label, body, deadline)
-
-    def _reply(self, job: Job, label: str, body: bytes, deadline: float | None) -> None:
-        properties = job.delivery.properties
-        exchange, key = self._reply_address(job.delivery)
-        reply = self.messaging.outgoing_body(exchange, key, body, self._serializer(properties))
-        reply.mandatory = True
-        reply.properties["delivery_mode"] = self._reply_mode
-        if "correlation_id" in properties:
-            reply.properties["correlation_id"] = properties["correlation_id"]
-        job.is_answered = True
-        self._post(job, label, reply, deadline)
-
-    def _post(self, job: Job, label: str, reply: Outgoing, deadline: float | None) -> None:
-        settle = partial(self._replied, job, label, reply, deadline)
-        self.messaging.outbox.post(reply, settle, deadline)
-
-    def _reply_address(self, delivery: Delivery) -> tuple[str, str]:
-        # Straight into the caller's queue, if its name can be told: through the topic exchange
-        # a reply takes the broker a quarter longer.
-        reply_to = delivery.properties["reply_to"]
-        if self._replies_directly:
-            queue = naming.reply_queue_of(delivery.properties.get("app_id"), reply_to)
-            if queue is not None:
-                return DIRECT, queue
-        return self._exchange_for_reply(delivery), reply_to
-
-    def _exchange_for_reply(self, delivery: Delivery) -> str:
-        # The exchange that the request came through; for one that comes back from a dead queue
-        # the RPC exchange. No other is taken from a header: publishing to one that does not
-        # exist would close the channel.
-        is_replayed = delivery.exchange == "" and origin_of(delivery)[0] == self._exchange.name
-        return self._exchange.name if is_replayed else delivery.exchange
-
-    def _replied(
-        self,
-        job: Job,
-        label: str,
-        reply: Outgoing,
-        deadline: float | None,
-        error: BaseException | None,
-    ) -> None:
-        # Called by a reader or the hub, when the broker has the reply, or never will.
-        if error is None:
-            job.ack()
-            return
-        if reply.exchange == DIRECT and self._may_go_otherwise(error):
-            # The way that everyone knows: a stranger's queue may have any name.
-            way = self._exchange_for_reply(job.delivery), job.delivery.properties["reply_to"]
-            if way != (reply.exchange, reply.routing_key):  # else it would go round for ever
-                reply.exchange, reply.routing_key = way
-                self._post(job, label, reply, deadline)
-                return
-        if isinstance(error, PublishRejected) and not job.is_refused:
-            job.is_refused = True
-            logger.error("the broker refuses the reply of %s: %s", label, error)
-            self._reply_error(job, label, PublishRejected(f"the reply of {label}: {error}"))
-            return
-        if isinstance(error, UndeliverableMessage):
-            self.unclaimed += 1
-            logger.debug("the queue for the reply of %s is gone", label)
-        elif isinstance(error, BrokerUnavailable) and self.container.is_stopping:
-            logger.warning("the reply of %s is not confirmed; the call is delivered again", label)
-            job.requeue()
-            return
-        else:
-            self.expired += 1
-            logger.error("the reply of %s is given up: %s", label, error)
-        job.ack()
-
-    def _may_go_otherwise(self, error: BaseException) -> bool:
-        """Return whether a reply may arrive through the exchange, if not straight."""
-        if isinstance(error, PublishRejected) and FORBIDDEN in str(error):
-            self._replies_directly = False
-            return True
-        return isinstance(error, UndeliverableMessage)
-
-    def _serializer(self, properties: Mapping[str, Any]) -> Serializer:
-        return self.messaging.serialization.for_reply(properties)
-
-    def _bury(self, job: Job, label: str, reason: str, error: BaseException) -> None:
-        queue = naming.dead_queue(job.delivery.queue)
-        self.messaging.dead_letters.bury(job, queue, Death(reason, error, label))
+            answers.bury(job, label, EXHAUSTED, exc_info[1])
 
 
 class Rpc(Entrypoint):
@@ -279,9 +218,29 @@ class Rpc(Entrypoint):
 
     What the method returns, or the error that it raises, is the reply. `timeout` limits a call
     in seconds, whatever its caller would wait. See `Entrypoint` for the other options.
+
+    - `queue_limit`: how many calls may wait for a worker, where the method has `max_workers`
+      of its own (the default is as many); one more is answered `TooBusy`.
+    - `on_redelivery`: what becomes of a call that may have run before, because the service or
+      its connection was lost: "run" it again, or "refuse" it with `OutcomeUnknown`.
+    - `idempotent`: running it twice does no harm, so that clients may try again what failed.
     """
 
     rpc_consumer = RpcConsumer()
+
+    def __init__(
+        self,
+        *args: Any,
+        queue_limit: int | None = None,
+        on_redelivery: str = "run",
+        idempotent: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        _check_options(self.max_workers, queue_limit, on_redelivery, idempotent)
+        self.queue_limit = queue_limit
+        self.on_redelivery = on_redelivery
+        self.idempotent = idempotent
 
     def bind(self, container: Any, method_name: str) -> Self:  # type: ignore[override]  # Nameko's
         """Return a copy for `container`; ConfigurationError when the service's name is too long."""
@@ -304,5 +263,30 @@ class Rpc(Entrypoint):
         """Return the reply; raise UnserializableValueError when the result cannot be sent."""
         return self.rpc_consumer.encode(worker_ctx, result)
 
+    def may_retry(self, error: BaseException) -> bool:
+        """Return whether the caller may try again what failed with `error`, with some hope."""
+        return self.idempotent and not isinstance(error, self.expected_exceptions)
+
 
 rpc = Rpc.decorator
+
+
+def _check_options(
+    max_workers: int | None, queue_limit: Any, on_redelivery: Any, idempotent: Any
+) -> None:
+    is_count = isinstance(queue_limit, int) and not isinstance(queue_limit, bool)
+    if queue_limit is not None and not (is_count and queue_limit >= 0):
+        raise ConfigurationError(
+            f"queue_limit must be a whole number of at least 0, not {queue_limit!r}"
+        )
+    if queue_limit is not None and max_workers is None:
+        raise ConfigurationError(
+            "queue_limit is for a method with max_workers of its own; for the others it is "
+            "configured, as RPC_QUEUE_LIMIT"
+        )
+    if on_redelivery not in ("run", REFUSE):
+        raise ConfigurationError(f"on_redelivery must be 'run' or 'refuse', not {on_redelivery!r}")
+    if not isinstance(idempotent, bool):
+        raise ConfigurationError(f"idempotent must be True or False, not {idempotent!r}")
+    if idempotent and on_redelivery == REFUSE:
+        raise ConfigurationError("an idempotent method has no reason to refuse a redelivery")

@@ -10,8 +10,12 @@ from typing import Any, get_origin, get_type_hints
 from mock import DEFAULT, MagicMock, call, create_autospec, patch
 
 from rpcnode import containers
+from rpcnode.config import Config
 from rpcnode.context import WorkerContext
 from rpcnode.extensions.base import DependencyProvider
+from rpcnode.lanes import Lane
+from rpcnode.observers import Observers
+from rpcnode.resources import Resources
 
 # Classes that say nothing about what can be done with an instance.
 _VAGUE = (object, type, types.NoneType, types.UnionType, Any, collections.abc.Callable)
@@ -59,16 +63,34 @@ def mock_of(provider: DependencyProvider, name: str) -> Any:
     return create_autospec(dependency_cls, instance=True, name=name)
 
 
+def mock_of_container() -> Any:
+    """Return a mock of a container that extensions can be bound to.
+
+    Its configuration, which may be changed, has all defaults. It runs nothing:
+    `spawn_worker` and `spawn_managed_thread` note that they were called.
+    """
+    container = create_autospec(containers.ServiceContainer, instance=True)
+    # What its `__init__` sets is no part of the class, and so of the specification.
+    container.config = Config({}).copy()
+    container.service_name = "service"
+    container.max_workers = container.config["MAX_WORKERS"]
+    container.serializer, container.accept = "json", ["json"]
+    container.shared_extensions = {}
+    container.entrypoints, container.dependencies, container.health_checks = [], [], []
+    container.started = container.is_stopping = False
+    container.observers, container.resources = Observers(), Resources()
+    container.default_lane = Lane(container.service_name, container.max_workers)
+    container.lanes = [container.default_lane]
+    container.lane_of.return_value = container.default_lane
+    return container
+
+
 @contextmanager
 def counted_call_ids() -> Iterator[Any]:
     """Let calls have the unique ids "0", "1", ... while the block runs; yield the mock."""
     with patch.object(containers, "new_call_id", autospec=True) as new_call_id:
         new_call_id.side_effect = map(str, itertools.count())
         yield new_call_id
-
-
-# Classes that say nothing about what can be done with an instance.
-_VAGUE = (object, type, types.NoneType, types.UnionType, Any, collections.abc.Callable)
 
 
 def _type_of_dependency(provider: DependencyProvider) -> type | None:

@@ -10,6 +10,7 @@ from rpcnode.context import ExcInfo, WorkerContext
 from rpcnode.exceptions import ContainerBeingKilled, ExtensionNotFound, RpcNodeError
 from rpcnode.extensions.base import Entrypoint, declared_dependencies
 from rpcnode.testing.mocks import MockDependencyProvider, StrictMock, mock_of
+from rpcnode.testing.utils import get_extension
 from rpcnode.testing.waiting import WaitResult
 from rpcnode.testing.watching import Counts, FirstWorker, OneWorker
 
@@ -22,6 +23,7 @@ __all__ = [
     "dummy",
     "entrypoint_hook",
     "entrypoint_waiter",
+    "get_extension",
     "once",
     "replace_dependencies",
     "restrict_entrypoints",

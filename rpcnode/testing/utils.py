@@ -3,16 +3,37 @@
 import functools
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rpcnode.concurrency import Timeout, sleep
 from rpcnode.containers import ServiceContainer
 from rpcnode.extensions.base import Entrypoint, Extension
 from rpcnode.runners import ServiceRunner
+from rpcnode.testing.pipeline import ResourcePipeline
+from rpcnode.testing.rabbit import Client, NotThere
+
+__all__ = [
+    "ANY_PARTIAL",
+    "AnyInstanceOf",
+    "DummyProvider",
+    "MockCallArgs",
+    "ResourcePipeline",
+    "assert_stops_raising",
+    "find_free_port",
+    "get_container",
+    "get_extension",
+    "get_rabbit_connections",
+    "reset_rabbit_connections",
+    "unpack_mock_call",
+    "wait_for_call",
+    "wait_for_worker_idle",
+]
 
 E = TypeVar("E", bound=Extension)
+
+INTERVAL = 0.005  # seconds between two looks
 
 
 def get_extension(
@@ -85,8 +106,46 @@ def wait_for_call(timeout: float, mock_method: Any) -> Iterator[Any]:
     """
     with Timeout(timeout, TimeoutError(f"Timeout on {mock_method!r} after {timeout} seconds")):
         while not mock_method.called:
-            sleep(0.005)
+            sleep(INTERVAL)
     yield mock_method
+
+
+def wait_for_worker_idle(container: ServiceContainer, timeout: float = 10) -> None:
+    """Wait until no worker of a container runs and none waits for its turn.
+
+    Raises TimeoutError after `timeout` seconds.
+    """
+    give_up = monotonic() + timeout
+    while any(lane.running or lane.pending for lane in container.lanes):
+        if monotonic() >= give_up:
+            raise TimeoutError(f"{container!r} still has workers after {timeout} seconds")
+        sleep(INTERVAL)
+
+
+class MockCallArgs(NamedTuple):
+    """The arguments of a call of a mock."""
+
+    positional: tuple[Any, ...]
+    keyword: dict[str, Any]
+
+
+def unpack_mock_call(call: Any) -> MockCallArgs:
+    """Return the arguments of a call that a mock has noted."""
+    *_name, positional, keyword = call
+    return MockCallArgs(positional, keyword)
+
+
+def get_rabbit_connections(vhost: str, rabbit_manager: Client) -> list[dict[str, Any]]:
+    """Return the connections to a virtual host, as the management API shows them."""
+    connections = rabbit_manager.get_connections()
+    return [each for each in connections if each.get("vhost") == vhost]
+
+
+def reset_rabbit_connections(vhost: str, rabbit_manager: Client) -> None:
+    """Close all connections to a virtual host from the broker's side."""
+    for connection in get_rabbit_connections(vhost, rabbit_manager):
+        with suppress(NotThere):  # it has gone by itself meanwhile
+            rabbit_manager.delete_connection(connection["name"])
 
 
 class AnyInstanceOf:

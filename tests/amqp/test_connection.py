@@ -43,6 +43,17 @@ def test_open_link_gives_channels(vhost_uri):
         assert channel.queue_declare("q", durable=True, auto_delete=False).queue == "q"
 
 
+def test_queue_is_emptied_one_by_one_over_one_channel(vhost_uri):
+    with linked(vhost_uri) as link:
+        channel = link.channel(timeout=5)
+        channel.queue_declare("q")
+        for body in (b"a", b"b"):
+            channel.basic_publish(channel.prepare_message(body), exchange="", routing_key="q")
+        found = [channel.basic_get("q", no_ack=True) for _ in range(4)]
+
+        assert [message and message.body for message in found] == [b"a", b"b", None, None]
+
+
 def test_link_that_is_opened_twice_connects_once(proxy):
     with linked(proxy.uri) as link:
         link.open()

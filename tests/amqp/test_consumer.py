@@ -12,7 +12,7 @@ from amqp import Message, spec
 from rpcnode.amqp import attachment
 from rpcnode.amqp import consumer as consumer_module
 from rpcnode.amqp.connection import Link
-from rpcnode.amqp.consumer import Consumer
+from rpcnode.amqp.consumer import Consumer, queue_exists
 from rpcnode.amqp.publisher import Publisher
 from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.concurrency import Event, sleep, spawn
@@ -277,6 +277,41 @@ def test_loss_of_the_connection_is_followed_by_the_next_attachment(link):
     assert not was_attached
     assert heard == ["attached", "attached"]
     assert [each.redelivered for each in inbox] == [False, True]
+    consumer.close()
+
+
+def test_owner_of_a_lost_queue_may_take_another(any_link):
+    names, inbox = ["q"], Inbox()
+    consumer = consumer_of(
+        any_link,
+        inbox.ack,
+        queue=lambda: kombu.Queue(names[-1], durable=True),
+        on_queue_lost=lambda: names.append("another"),
+    )
+    consumer.start()
+
+    delete(any_link)
+    wait_until(lambda: consumer.queue_name == "another" and consumer.is_attached)
+    publish(any_link, b"1", queue="another")
+    wait_until(lambda: inbox)
+
+    assert names == ["q", "another"]
+    assert not queue_exists(any_link, "q")
+    consumer.close()
+
+
+def test_what_must_be_there_before_a_queue_is_declared_each_time(any_link):
+    heard, inbox = [], Inbox()
+
+    def prepare(queue):
+        heard.append((queue.name, queue_exists(any_link, queue.name)))
+
+    consumer = consumer_of(any_link, inbox.ack, prepare=prepare)
+    consumer.start()
+    delete(any_link)
+    wait_until(lambda: len(heard) == 2 and consumer.is_attached)
+
+    assert heard == [("q", False), ("q", False)]
     consumer.close()
 
 

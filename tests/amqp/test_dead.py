@@ -2,14 +2,8 @@
 
 import pytest
 
-from rpcnode.amqp.dead import (
-    Death,
-    cut,
-    cut_front,
-    dead_copy,
-    origin_of,
-    without_foreign_headers,
-)
+from rpcnode.amqp.copies import cut, cut_front, origin_of
+from rpcnode.amqp.dead import Death, dead_copy, without_foreign_headers
 from rpcnode.amqp.entities import dead_queue
 
 
@@ -22,6 +16,7 @@ class Delivery:
         self.headers = headers or {}
         self.exchange, self.routing_key = exchange, routing_key
         self.queue, self.tag = "q", 7
+        self.published = self.properties.get("timestamp")
 
 
 def copy_of(error=None, **options):
@@ -113,3 +108,13 @@ def test_dead_queue_is_durable_and_refuses_what_does_not_fit():
 
     assert queue.durable
     assert queue.queue_arguments == {"x-max-length": 5, "x-overflow": "reject-publish"}
+
+
+def test_headers_that_only_look_like_ours_are_dropped_with_the_others():
+    foreign = {f"rpcnode-junk-{number}": "x" * 1000 for number in range(200)}
+    copy = copy_of(headers={**foreign, "rpcnode-replayed": {"large": "x" * 200_000}})
+
+    small = without_foreign_headers(copy)
+
+    assert set(small.headers) - {"rpcnode-headers-dropped"} <= set(copy_of().headers)
+    assert small.headers["rpcnode-dead-reason"] == "exhausted"

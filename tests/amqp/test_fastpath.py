@@ -9,8 +9,8 @@ import pytest
 
 from rpcnode.amqp import codec, stock
 from rpcnode.amqp.fastpath import TESTED, choose_codec, is_tested
+from rpcnode.amqp.settings import settings_from
 from rpcnode.config import as_config
-from rpcnode.extensions.connection import settings_from
 from tests.amqp.broker import linked, outgoing, wait_until
 from tests.fast_path import FAST_PATH
 

@@ -1,10 +1,8 @@
 """Messages as they leave and as they arrive."""
 
-import subprocess
-import sys
 from types import SimpleNamespace
 
-from rpcnode.amqp.message import Delivery, MessageIds, Outgoing
+from rpcnode.amqp.message import Delivery, Outgoing
 
 
 def delivery(settle=lambda *_args: None, **properties):
@@ -59,36 +57,3 @@ def test_delivery_that_goes_back_says_so():
     received.requeue()
 
     assert settled == [(received, True)]
-
-
-def test_message_ids_are_unique_and_share_their_prefix():
-    ids = MessageIds()
-
-    made = [ids.next() for _ in range(100)]
-
-    assert len(set(made)) == 100
-    assert len({one.partition("-")[0] for one in made}) == 1
-    assert made[15].endswith("-10")
-
-
-FORKING = """
-import os
-from rpcnode.amqp.message import MessageIds
-
-ids = MessageIds()
-ids.next()
-receiver, sender = os.pipe()
-if os.fork() == 0:
-    os.write(sender, ids.next().encode())
-    os._exit(0)
-os.wait()
-print(ids.next(), os.read(receiver, 100).decode())
-"""
-
-
-def test_message_ids_of_a_forked_child_have_another_prefix():
-    printed = subprocess.check_output([sys.executable, "-c", FORKING], text=True)
-
-    mine, theirs = printed.split()
-
-    assert theirs.partition("-")[0] != mine.partition("-")[0]

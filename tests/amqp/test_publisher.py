@@ -5,6 +5,7 @@ from time import monotonic
 
 import pytest
 
+from rpcnode.amqp import confirming
 from rpcnode.amqp.channel import Channel
 from rpcnode.amqp.outbox import Outbox
 from rpcnode.amqp.publisher import Publisher
@@ -469,6 +470,43 @@ def test_outbox_gives_up_what_can_never_be_delivered(any_link, outbox, message, 
 
     assert outbox.wait_idle(5)
     assert isinstance(outcomes[message.id], error)
+
+
+def test_channel_on_which_the_broker_refused_a_message_gives_way_to_another(
+    link, publisher, monkeypatch
+):
+    # given a channel that was used for long enough
+    monkeypatch.setattr(confirming, "LONG_ENOUGH", 0)
+    declared(link, "full", queue_arguments={"x-max-length": 0, "x-overflow": "reject-publish"})
+    declared(link, "q")
+    publisher.open(5)
+    channel = publisher._channel
+
+    # when one of many messages is refused
+    outcomes, messages = Outcomes(), [outgoing("full"), *(outgoing("q") for _ in range(50))]
+    for message in messages:
+        publisher.post(message, outcomes.of(message), 5)
+    wait_until(lambda: len(outcomes) == len(messages))
+    publisher.publish(outgoing("q"), 5)
+
+    # then the others are not, and the channel is gone
+    assert isinstance(outcomes.pop(messages[0].id), PublishRejected)
+    assert set(outcomes.values()) == {None}
+    assert count(link, "q") == 51
+    assert publisher._channel is not channel
+    wait_until(lambda: channel._channel.connection is None)
+
+
+def test_full_queue_costs_no_channel_for_each_message(link, publisher):
+    declared(link, "full", queue_arguments={"x-max-length": 0, "x-overflow": "reject-publish"})
+    publisher.open(5)
+    channel = publisher._channel
+
+    for _ in range(3):
+        with pytest.raises(PublishRejected):
+            publisher.publish(outgoing("full"), 5)
+
+    assert publisher._channel is channel
 
 
 def test_outbox_offers_a_refused_message_again(any_link, outbox):

@@ -91,9 +91,6 @@ def recover_what_came_by_consumer_and_by_get(client):
 
 
 DIFFERENCES = {
-    "quorum queues": Difference(
-        declare(queue_type="quorum"), 406, None, "one process has nobody to agree with"
-    ),
     "streams": Difference(declare(queue_type="stream"), 406, None, "nothing is kept on a disk"),
     "length in bytes": Difference(
         declare(max_length_bytes=1000), 406, None, "refused rather than ignored"

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import benchmarks.__main__ as run
+from benchmarks.environment import NotAvailable
 from benchmarks.measuring import Bench, Workload
-from benchmarks.peer import NotAvailable, Peer
+from benchmarks.peer import Peer
 from benchmarks.process import PeerFailed
 from benchmarks.results import Results
 

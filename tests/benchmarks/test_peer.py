@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from benchmarks.peer import NAMES, PROMISES, NotAvailable, Peer, load_peers
+from benchmarks.environment import NotAvailable, make_environment
+from benchmarks.peer import NAMES, PROMISES, Peer, load_peers
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,3 +52,10 @@ def test_an_environment_that_cannot_be_made_says_why(tmp_path, monkeypatch):
 
     with pytest.raises(NotAvailable, match="no environment for broken"):
         peer.prepare()
+
+
+def test_environment_that_the_package_index_cannot_fill_says_why(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+
+    with pytest.raises(NotAvailable, match=r"no environment for broken: (?s:.)*no-such-package"):
+        make_environment(tmp_path, "broken", "no-such-package==1")

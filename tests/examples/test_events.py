@@ -4,8 +4,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from examples.events import Audit, Catalogue, Replica, Undertaker, Warehouse
-from rpcnode.events import EventDispatcher
+from examples.events import Audit, Catalogue, Orders, Replica, Undertaker, Warehouse
+from rpcnode.events import EventDispatcher, event_handler
 from rpcnode.exceptions import BrokerRefused, UndeliverableMessage
 from rpcnode.testing import dummy, entrypoint_hook, entrypoint_waiter
 
@@ -78,6 +78,28 @@ def test_a_mandatory_event_that_nobody_hears_is_an_error(runner_factory, memory_
         move("plum", "A7")
 
     assert "goods.moved" in str(error.value)
+
+
+class Clerk:
+    name = "clerk"
+    seen: list = []
+
+    @event_handler("orders", "#")
+    def note(self, payload):
+        self.seen.append(payload)
+
+
+def test_an_order_that_fails_is_told_to_nobody(runner_factory, memory_config):
+    runner = runner_factory(memory_config, Orders, Clerk)
+    runner.start()
+    clerk = runner.service_map["clerk"]
+
+    with entrypoint_waiter(clerk, "note", timeout=5), hook(runner, "orders", "place") as place:
+        with pytest.raises(ValueError, match="there are no 500 of plum"):
+            place("plum", 500)
+        assert place("apple", 1) == "1 of apple"
+
+    assert Clerk.seen == [{"sku": "apple", "quantity": 1}]
 
 
 class CarelessWarehouse:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from examples.rpc import Billing, Desk
+from examples.rpc import Billing, Desk, Office, Payments, Reports
+from rpcnode.concurrency import spawn
 from rpcnode.exceptions import DeadlineExceeded, RpcTimeout, UnknownService
 from rpcnode.testing import entrypoint_hook, entrypoint_waiter
 from rpcnode.utils import get_redacted_args
@@ -91,3 +92,33 @@ def test_a_sensitive_argument_is_not_shown(runner):
     shown = get_redacted_args(entrypoint, {"owner": "Ada", "number": "1234"}, amount=10)
 
     assert shown["card"] == {"owner": "Ada", "number": "********"}
+
+
+@pytest.fixture
+def office(runner_factory, memory_config):
+    runner = runner_factory(memory_config, Reports, Payments, Office)
+    runner.start()
+
+    def call(method_name, *args):
+        with entrypoint_hook(runner.service_map["office"], method_name, timeout=10) as method:
+            return method(*args)
+
+    return call
+
+
+def test_a_full_lane_turns_calls_away(office):
+    calls = [spawn(office, "report", 2024) for _ in range(4)]
+
+    answers = [call.wait() for call in calls]
+
+    assert sorted(answers) == ["ask again later"] * 2 + ["the report of 2024"] * 2
+
+
+def test_a_patient_caller_gets_what_it_wants(office):
+    calls = [spawn(office, "report_in_the_end", 2024) for _ in range(4)]
+
+    assert [call.wait() for call in calls] == ["the report of 2024"] * 4
+
+
+def test_an_idempotent_method_is_called_as_any_other(office):
+    assert office("set_limit", 5) == {"limit": 5}

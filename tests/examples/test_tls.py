@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from rpcnode.amqp.settings import settings_from
 from rpcnode.amqp.tls import make_context
 from rpcnode.config import load
-from rpcnode.extensions.connection import settings_from
 from tests.certificates import Authority
 
 FILE = Path(__file__).parent.parent.parent / "examples" / "tls.yaml"

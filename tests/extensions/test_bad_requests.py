@@ -148,7 +148,7 @@ def test_request_that_is_too_late_is_not_run(services):
     send(services, headers={"rpcnode-deadline": long_ago})
 
     assert error_of(services)["exc_path"] == "nameko.exceptions.RpcTimeout"
-    assert services.extension(RpcConsumer, "service").expired == 1
+    assert services.extension(RpcConsumer, "service").counts.expired == 1
     assert Service.calls == []
 
 
@@ -204,7 +204,7 @@ def test_reply_that_would_go_through_the_default_exchange_is_tried_once(services
     services.extension(Messaging).publisher("raw").publish(request, 5)
 
     consumer = services.extension(RpcConsumer, "service")
-    wait_until(lambda: consumer.unclaimed == 1)
+    wait_until(lambda: consumer.counts.unclaimed == 1)
     assert services.extension(Messaging, "service").outbox.wait_idle(5)
 
 
@@ -229,4 +229,4 @@ def test_names_in_requests_are_not_remembered_nor_told_at_length(services):
 def test_reply_goes_nowhere_when_its_queue_does_not_exist(services):
     send(services, reply_to="nobody-listens")
 
-    wait_until(lambda: services.extension(RpcConsumer, "service").unclaimed == 1)
+    wait_until(lambda: services.extension(RpcConsumer, "service").counts.unclaimed == 1)

@@ -77,6 +77,10 @@ def test_copies_share_nothing():
     assert first.inner is not second.inner
 
 
+def test_entrypoint_that_is_not_bound_has_no_method_yet():
+    assert Entrypoint().method_name is None
+
+
 def test_sub_extensions_are_bound_with_their_owner():
     container = make_container()
 

@@ -7,6 +7,7 @@ from rpcnode.events import BROADCAST, EventDispatcher, event_handler
 from rpcnode.exceptions import UnsupportedByTransport
 from rpcnode.extensions.connection import Messaging
 from rpcnode.messaging import Publisher, consume
+from rpcnode.retry import Retry, RetryLater
 from rpcnode.rpc import RpcProxy
 from rpcnode.runners import run_services
 from rpcnode.timer import timer
@@ -78,7 +79,7 @@ def test_messages_travel_over_another_transport(folder_config):
         def handle(self, payload):
             got.append(payload)
             if payload == "bad":
-                raise ValueError("boom")
+                raise RetryLater(1, "this transport can hold nothing")
 
     class Undertaker:
         name = "undertaker"
@@ -124,9 +125,17 @@ class Insistent:
     def tick(self): ...
 
 
+class Patient:
+    name = "patient"
+
+    @event_handler("source", "placed", retry=Retry(3))
+    def handle(self, payload): ...
+
+
 @pytest.mark.parametrize(
     ("service", "text"),
     [
+        (Patient, r"retry of .*patient.handle> needs dead_lettering, expiry"),
         (Caller, r"an RPC proxy needs mandatory, confirms, expiry"),
         (Listener, r"listener.handle> needs exclusive"),
         (Insistent, r"insistent.dispatch> needs mandatory"),

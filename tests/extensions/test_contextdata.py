@@ -11,7 +11,12 @@ from rpcnode.contextdata import (
     UserAgent,
     UserId,
 )
+from rpcnode.exceptions import ConfigurationError
 from rpcnode.extensions import Entrypoint
+
+
+class Tenant(ContextDataProvider):
+    context_key = "tenant"
 
 
 def injected(provider, data):
@@ -37,10 +42,17 @@ def injected(provider, data):
         (UserAgent(), "user_agent"),
         (AuthToken(), "auth_token"),
         (ContextDataProvider("tenant"), "tenant"),
+        (Tenant(), "tenant"),
+        (Tenant("customer"), "customer"),
     ],
 )
 def test_worker_sees_a_value_of_the_context(provider, key):
     assert injected(provider, {key: "value"})[0] == "value"
+
+
+def test_value_that_nobody_named_is_refused():
+    with pytest.raises(ConfigurationError, match="ContextDataProvider wants a context_key"):
+        ContextDataProvider()
 
 
 def test_missing_value_is_none():

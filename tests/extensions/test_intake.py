@@ -5,8 +5,8 @@ import pytest
 from rpcnode.concurrency import Event, GreenletExit, kill, sleep
 from rpcnode.exceptions import ContainerBeingKilled
 from rpcnode.extensions import intake
-from rpcnode.extensions.intake import Intake
-from rpcnode.lanes import Lane
+from rpcnode.extensions.intake import Intake, Terms
+from rpcnode.lanes import Lane, WaitingRoom
 from tests.hosting import wait_until
 
 
@@ -18,7 +18,8 @@ class Delivery:
     """A delivery that remembers how it was settled."""
 
     def __init__(self, message_id="1", body=b"body", channel=None, redelivered=False):
-        self.id, self.body, self.redelivered = message_id, body, redelivered
+        self.id, self.body, self.is_redelivery = message_id, body, redelivered
+        self.headers = {}
         self.channel = channel or Channel()
         self.properties, self.queue, self.settled = {}, "queue", []
 
@@ -209,3 +210,65 @@ def test_nothing_is_remembered_of_what_is_settled(lane):
         desk.submit(lane, Delivery(str(number)), lambda job: job.ack())
 
     wait_until(lambda: not desk._running)
+
+
+def test_job_that_finds_no_room_is_for_its_owner(lane):
+    desk, first, second = Intake(), Delivery(), Delivery("2")
+    terms = Terms(WaitingRoom(limit=0))
+    end = running(desk, lane, first)
+
+    job = desk.submit(lane, second, lambda job: pytest.fail("there was no room"), terms)
+    end.set()
+
+    assert job.delivery is second
+    assert second.settled == []
+    job.ack()
+    assert second.settled == ["ack"]
+
+
+def test_redelivery_of_what_runs_takes_its_place_where_there_is_no_room(lane):
+    desk, first, second = Intake(), Delivery(), Delivery(redelivered=True)
+    end = running(desk, lane, first)
+
+    assert desk.submit(lane, second, lambda job: None, Terms(WaitingRoom(limit=0))) is None
+    end.set()
+
+    wait_until(lambda: second.settled == ["ack"])
+
+
+def test_owner_may_give_back_what_was_not_started(lane):
+    desk, first, waiting, given = Intake(), Delivery(), Delivery("2"), []
+    end = running(desk, lane, first)
+    desk.submit(lane, waiting, lambda job: job.ack(), Terms(WaitingRoom(), given.append))
+
+    lane.drop_pending()
+    end.set()
+
+    assert [job.delivery for job in given] == [waiting]
+    assert waiting.settled == []
+
+
+def test_delivery_that_waits_too_long_is_requeued(lane):
+    desk, first, waiting = Intake(max_wait=0.1), Delivery(), Delivery("2")
+    end = running(desk, lane, first)
+    desk.submit(lane, waiting, lambda job: job.ack())
+
+    wait_until(lambda: waiting.settled == ["requeue"])
+    end.set()
+
+
+@pytest.mark.parametrize("redelivered", [False, True])
+def test_redelivery_of_what_was_lost_unstarted_has_not_run(lane, redelivered):
+    desk, jobs = Intake(), []
+    first, waiting = Delivery(), Delivery("2", redelivered=redelivered)
+    end = running(desk, lane, first)
+    desk.submit(lane, waiting, lambda job: pytest.fail("its channel is gone"))
+    lose(waiting)
+    end.set()
+    wait_until(lambda: waiting.settled)
+
+    desk.submit(lane, Delivery("2", redelivered=True), jobs.append)
+
+    wait_until(lambda: jobs)
+    assert jobs[0].may_have_run is redelivered
+    assert desk.taken_over == 0

@@ -327,6 +327,8 @@ def test_full_dead_queue_holds_up_nothing_else(config):
         dead_letters = services.extension(Messaging, "service").dead_letters
         wait_until(lambda: dead_letters.is_full)
 
+        problems = services.container("service").problems()
+        assert problems == ["service: dead queue jobs-all.dead is full"]
         assert services.rpc.service.method.with_options(timeout=2)() == "returned"
     # What was held is in its queue again.
     got = []

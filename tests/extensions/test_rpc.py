@@ -422,7 +422,7 @@ def test_request_that_waited_too_long_is_not_run(config):
         gate.open.set()
 
         assert first.result() == "first"
-        wait_until(lambda: services.extension(RpcConsumer, "gate").expired == 1)
+        wait_until(lambda: services.extension(RpcConsumer, "gate").counts.expired == 1)
     assert gate.calls == ["first"]
 
 
@@ -594,7 +594,7 @@ def test_stop_finishes_what_runs_and_gives_back_the_rest(config):
 
 
 def test_method_with_workers_of_its_own_does_not_hold_up_others(config):
-    gate = Gate(max_workers=1)
+    gate = Gate(max_workers=1, queue_limit=2)
 
     class Service(gate.service):
         @rpc
@@ -643,7 +643,7 @@ def test_calls_fail_fast_when_their_reply_queue_is_deleted(config):
             reply.result(timeout=5)
         assert listener.wait_attached(5)
         gate.open.set()
-        wait_until(lambda: listener.unexpected == 1)
+        wait_until(lambda: services.extension(RpcConsumer, "gate").counts.unclaimed == 1)
         assert services.rpc.gate.enter("again") == "again"
 
 
@@ -655,7 +655,7 @@ def test_reply_that_nobody_can_get_is_dropped_and_counted(config):
             gate.entered.wait(5)
         gate.open.set()
 
-        wait_until(lambda: services.extension(RpcConsumer, "gate").unclaimed == 1)
+        wait_until(lambda: services.extension(RpcConsumer, "gate").counts.unclaimed == 1)
 
 
 def test_options_of_nameko_s_proxies_are_accepted(caplog):

@@ -133,7 +133,7 @@ def test_caller_whose_clock_is_far_behind_is_told_at_once_unless_clocks_are_igno
         with pytest.raises(RpcTimeout, match="too late to run"):
             reply.result()
         took = monotonic() - began
-        assert services.extension(RpcConsumer, "service").expired == 1
+        assert services.extension(RpcConsumer, "service").counts.expired == 1
     with hosted({"AMQP_URI": vhost_uri, "CLOCK_SKEW": None}, service) as services:
         with sent_at(-HOUR):
             reply = services.rpc.service.echo.with_options(timeout=5).call_async(1)

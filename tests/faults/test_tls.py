@@ -9,11 +9,14 @@ import pytest
 from rpcnode.amqp.connection import Link
 from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.concurrency import spawn
+from rpcnode.dead import DeadLetters
 from rpcnode.events import event_handler
 from rpcnode.exceptions import BrokerRefused
 from rpcnode.rpc import rpc
+from rpcnode.standalone.rpc import ClusterRpcProxy
 from tests.amqp.broker import cut, linked
 from tests.certificates import EXPIRED, Authority, ServerTls
+from tests.deadletters.broker import Broker
 from tests.faults.load import Load
 from tests.faults.proxy import Proxy
 from tests.faults.test_broker import all_is_well, recovers
@@ -75,6 +78,31 @@ def server(authority):
 def trusting(authority):
     """Options that trust the server."""
     return {"ca_certs": str(authority.file)}
+
+
+def test_standalone_client_calls_encrypted_and_trusts_nobody_without_a_proof(server, trusting):
+    config = {"AMQP_URI": server.tls_uri, "AMQP_SSL": trusting}
+    with hosted(config, Echo):
+        with ClusterRpcProxy(config) as rpc:
+            results = [rpc.echo.say(text) for text in ("hello", "x" * 300_000)]
+        with pytest.raises(BrokerRefused, match="its certificate is not accepted"):
+            ClusterRpcProxy({**config, "AMQP_SSL": True}).start()
+
+    assert results == ["hello", "x" * 300_000]
+
+
+def test_dead_letters_are_read_encrypted_and_nobody_is_trusted_without_a_proof(server, trusting):
+    config = {"AMQP_URI": server.tls_uri, "AMQP_SSL": trusting}
+    with Broker(config) as broker, DeadLetters(config) as dead:
+        broker.put("orders.dead", b"x" * 300_000)
+        bodies = [letter.body for letter in dead.read("orders")]
+    with (
+        DeadLetters({**config, "AMQP_SSL": True}) as suspicious,
+        pytest.raises(BrokerRefused, match="its certificate is not accepted"),
+    ):
+        suspicious.count("orders")
+
+    assert bodies == [b"x" * 300_000]
 
 
 def as_client(certificate):

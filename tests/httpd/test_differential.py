@@ -77,6 +77,18 @@ def test_we_read_what_h11_reads_and_refuse_what_it_refuses():
     assert all(seen[name] for name in STRICTER), seen  # none of the differences is made up
 
 
+def test_tab_behind_the_coding_is_refused_although_h11_takes_it():
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked%b\r\n\r\n"
+    body = b"1\r\na\r\n0\r\n\r\n"
+
+    with_tab, with_space = Ours().feed([head % b"\t" + body]), Ours().feed([head % b" " + body])
+
+    assert with_tab.refusals == [400]
+    assert [each.body for each in with_space.requests] == [b"a"]
+    reasons = compare(head % b"\t" + body, with_tab, read_by_h11(head % b"\t" + body))
+    assert reasons == ["a tab behind the coding"]
+
+
 @pytest.mark.timeout(600)
 def test_result_is_the_same_for_every_offset_at_which_the_bytes_are_cut():
     number_of_cuts = 0

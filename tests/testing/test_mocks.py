@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from mock import MagicMock, call
 
-from rpcnode.extensions import DependencyProvider
+from rpcnode.containers import ServiceContainer, WorkerContext
+from rpcnode.dependency_providers import Config
+from rpcnode.extensions import DependencyProvider, Entrypoint
+from rpcnode.rpc import Rpc
 from rpcnode.testing import MockDependencyProvider, StrictMock, worker_factory
 
 
@@ -126,3 +129,32 @@ def test_mock_provider_has_a_mock_unless_it_is_given_something():
     assert isinstance(MockDependencyProvider("name").dependency, MagicMock)
     assert MockDependencyProvider("name", None).dependency is None
     assert MockDependencyProvider("name", dependency=0).dependency == 0
+
+
+def test_extensions_can_be_bound_to_the_mock_of_a_container(mock_container):
+    entrypoint = Rpc().bind(mock_container, "method")
+    provider = Config().bind(mock_container, "config")
+
+    assert entrypoint.container is mock_container
+    assert entrypoint.rpc_consumer is Rpc().bind(mock_container, "other").rpc_consumer
+    assert entrypoint.lane.max_workers == 10
+    assert provider.get_dependency(None)["serializer"] == "json"
+    assert repr(entrypoint) == "<Rpc service.method>"
+
+
+def test_mock_of_a_container_gives_a_context_and_notes_what_is_asked_of_it(mock_container):
+    mock_container.service_name = "orders"
+    mock_container.config["PARENT_CALLS_TRACKED"] = 0
+    entrypoint = Entrypoint().bind(mock_container, "place")
+
+    context = WorkerContext(mock_container, None, entrypoint, data={"call_id_stack": ["a"]})
+    mock_container.spawn_worker(entrypoint, (1,), {})
+
+    assert len(context.call_id_stack) == 1
+    assert context.call_id.startswith("orders.place.")
+    mock_container.spawn_worker.assert_called_once_with(entrypoint, (1,), {})
+    assert isinstance(mock_container, ServiceContainer)
+    with pytest.raises(TypeError):
+        mock_container.spawn_worker()
+    with pytest.raises(AttributeError):
+        mock_container.no_such_thing

@@ -6,9 +6,9 @@ import socket
 import pytest
 from mock import Mock, call
 
-from rpcnode.concurrency import sleep, spawn
+from rpcnode.concurrency import Event, sleep, spawn
 from rpcnode.extensions import DependencyProvider, SharedExtension
-from rpcnode.testing.services import dummy
+from rpcnode.testing.services import dummy, once
 from rpcnode.testing.utils import (
     ANY_PARTIAL,
     AnyInstanceOf,
@@ -17,7 +17,9 @@ from rpcnode.testing.utils import (
     find_free_port,
     get_container,
     get_extension,
+    unpack_mock_call,
     wait_for_call,
+    wait_for_worker_idle,
 )
 
 
@@ -126,3 +128,37 @@ def test_instances_of_a_class_can_be_matched_in_calls():
     assert mock.mock_calls != [call(AnyInstanceOf(str), ANY_PARTIAL)]
     assert repr(AnyInstanceOf(int)) == "<any int>"
     assert {AnyInstanceOf(int)}
+
+
+def test_arguments_of_a_mock_s_call_are_unpacked():
+    mock = Mock()
+
+    mock.method(1, key="value")
+
+    (noted,) = mock.mock_calls
+    assert unpack_mock_call(noted) == ((1,), {"key": "value"})
+    assert unpack_mock_call(call(2)).positional == (2,)
+    assert unpack_mock_call(mock.method.call_args).keyword == {"key": "value"}
+
+
+class Sleeper:
+    name = "sleeper"
+
+    @once
+    def method(self):
+        may_end.wait()
+
+
+may_end = Event()
+
+
+def test_workers_are_waited_for(container_factory):
+    container = container_factory(Sleeper)
+    container.start()
+
+    with pytest.raises(TimeoutError, match=r"sleeper> still has workers after 0\.01 seconds"):
+        wait_for_worker_idle(container, timeout=0.01)
+    may_end.set()
+    wait_for_worker_idle(container)
+
+    assert container.default_lane.running == 0

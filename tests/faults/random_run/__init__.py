@@ -5,6 +5,7 @@ processes of their own, each behind a proxy, breaks what can be broken, and judg
 
 - `records`: the ledger on disk, written by all processes; `services`, `desk`: what they host.
 - `stage`, `actor`: the broker and the processes; `faults`: what is done to them.
+- `replay`: sends dead letters back to work, in a process that may be killed.
 - `scene`: the course of a run; `history`: what the ledger says; `verdict`: what is wrong with it;
   `totals`: the figures.
 """

@@ -19,6 +19,7 @@ from rpcnode.concurrency import Event, GreenThread, socket, spawn
 from rpcnode.extensions import DependencyProvider, Entrypoint, SharedExtension
 from rpcnode.extensions.connection import Messaging
 from rpcnode.extensions.replies import ReplyListener
+from rpcnode.extensions.retry import RetryInfo
 from tests.faults.random_run.records import FOLDER, PROCESS, SEED, Records
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -115,9 +116,11 @@ class Desk(SharedExtension):
         return {
             "unconfirmed": sum(each.unconfirmed for each in publishers),
             "outbox": messaging.outbox._in_flight,
-            # What is done is remembered for a while, in case that it comes again.
-            "intake": sum(not job.is_done for job in messaging.intake._running.values()),
-            "dead letters": len(messaging.dead_letters._threads),
+            # What is done, or was lost unstarted, is remembered in case that it comes again.
+            "intake": sum(
+                not (job.is_done or job.is_unstarted) for job in messaging.intake._running.values()
+            ),
+            "dead letters": messaging.copies.pending,
         }
 
     def _calls(self) -> dict[str, int]:
@@ -150,22 +153,27 @@ def seconds_starved() -> float:
 
 
 class Notes(DependencyProvider):
-    """Injects `note(what, **facts)`.
+    """Injects `note(what, **facts)`, which returns all facts.
 
-    It also says whether the worker's message was redelivered, how long the process has been
-    starved so far, and which of its connections it publishes on.
+    These say, too, whether the worker's message was redelivered, or replayed from a dead queue,
+    and which attempt it is; how long the process has been starved so far, and which of its
+    connections it publishes on.
     """
 
     desk = Desk()
 
     def get_dependency(self, worker_ctx: Any) -> Any:
         """Return the function."""
-        message = worker_ctx.message
-        facts = {} if message is None else {"redelivered": message.redelivered}
+        facts: dict[str, Any] = {}
+        if worker_ctx.message is not None:
+            facts["redelivered"] = worker_ctx.message.redelivered
+            facts["replayed"] = "rpcnode-replayed" in worker_ctx.message.headers
+            facts["attempt"] = RetryInfo().get_dependency(worker_ctx).attempt
 
-        def note(what: str, **more: Any) -> float:
+        def note(what: str, **more: Any) -> dict[str, Any]:
             facts["connection"] = self.desk.connection_number()
-            return self.desk.records.note(what, starved=seconds_starved(), **facts, **more)
+            self.desk.records.note(what, starved=seconds_starved(), **{**facts, **more})
+            return facts
 
         return note
 

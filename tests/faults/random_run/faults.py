@@ -13,7 +13,7 @@ from functools import partial
 
 from tests.faults.proxy import TO_BROKER, TO_CLIENT
 from tests.faults.random_run.actor import HEARTBEAT, Actor, wait_until
-from tests.faults.random_run.stage import CONSUMERS, REPLY_QUEUES, VHOST, Stage
+from tests.faults.random_run.stage import CONSUMERS, FAILING_QUEUE, REPLY_QUEUES, VHOST, Stage
 from tests.management_api import quoted
 
 Dice = random.Random
@@ -188,13 +188,38 @@ def _is_bound(stage: Stage, name: str) -> bool:
 def reply_queue_deleted(stage: Stage, dice: Dice) -> str:
     """Delete the reply queue of a process: the calls that wait have nothing to wait for."""
     actor = dice.choice([*stage.clients, *stage.actors_of("Shop")])
-    address = actor.ask("address")
-    name = f"{REPLY_QUEUES}{actor.service.lower()}-{address}"
+    name = _reply_queue(actor)
     stage.records.note("deleting", queue=name, author=actor.author)
     stage.api.request("DELETE", f"queues/{VHOST}/{quoted(name)}")
-    wait_until(partial(_is_bound, stage, name), REDECLARED, f"queue {name!r} is there again")
+    wait_until(partial(_has_another, stage, actor, name), REDECLARED, f"{name!r} is replaced")
     stage.records.note("deleted", queue=name, author=actor.author)
     return f"of {actor.name}"
+
+
+def _reply_queue(actor: Actor) -> str:
+    return f"{REPLY_QUEUES}{actor.service.lower()}-{actor.ask('address')}"
+
+
+def _has_another(stage: Stage, actor: Actor, old: str) -> bool:
+    name = _reply_queue(actor)
+    return name != old and _is_bound(stage, name)
+
+
+def dead_replayed(stage: Stage, dice: Dice) -> str:
+    """Send the dead letters back to work; sometimes who does it is killed, and another one does."""
+    killed = 0
+    while dice.random() < 0.5:
+        killed += 1
+        stage.replay(kill_after=dice.uniform(0.2, 1.0))
+    stage.replay()
+    wait_until(partial(_is_empty, stage, FAILING_QUEUE), REDECLARED, "what was replayed is handled")
+    return f"{killed} times killed"
+
+
+def _is_empty(stage: Stage, name: str) -> bool:
+    # Straight from the queue: the management API's figures are seconds old.
+    listed = stage.server.ctl("list_queues", "--quiet", "--no-table-headers", "name", "messages")
+    return f"{name}\t0" in listed.splitlines()
 
 
 def memory_alarm(stage: Stage, dice: Dice) -> str:
@@ -259,6 +284,7 @@ CATALOGUE: tuple[Fault, ...] = (
     channels_closed,
     *TAKING_MESSAGES,
     reply_queue_deleted,
+    dead_replayed,
     memory_alarm,
     processor_hogged,
     service_terminated,

@@ -10,10 +10,13 @@ from tests.faults.random_run.stage import HANDLER_QUEUES
 
 CONFIRMED = "confirmed"
 RIGHT = "right"
-# Who has to handle an event; what `shop.fail` handles ends in its dead queue.
+# Who has to handle an event. `shop.fail` has when it failed for the last time: then the event is
+# in its dead queue, until that is replayed.
 HANDLERS = {
     "happened": ("shop.handle", "audit.handle"),
     "failing": ("shop.fail",),
+    "flaky": ("shop.try_hard",),
+    "late": ("shop.receive",),
     "cast": ("shop.keep",),
 }
 
@@ -22,7 +25,8 @@ HANDLERS = {
 class Call:
     """A call: what came of it, and how often it was run (with the redelivered flag).
 
-    `connections` are the numbers of those that its process published on meanwhile.
+    `connections` are the numbers of those that its process published on meanwhile; `told` says,
+    for each time that the event of an order was heard, whether it came as something again.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Call:
     detail: str = ""
     runs: list[tuple[float, bool]] = field(default_factory=list)
     connections: set[int] = field(default_factory=set)
+    told: list[bool] = field(default_factory=list)
 
     @property
     def unmarked(self) -> int:
@@ -59,8 +64,10 @@ class Sending:
 class Event:
     """An event (or a cast), the attempts to send it, and what its handlers did.
 
-    `begun` are the redelivered flags of the workers that began with it; `done` counts those that
-    came to the end, each by the name of the handler.
+    `begun` says of each worker that began with it whether it came as something again:
+    redelivered, held for another attempt, or replayed; `done` counts those that came to the end,
+    each by the name of the handler. `revived` counts the workers of what was replayed. `first` is
+    when the first one began, `delay` the seconds that it was to wait.
     """
 
     name: str
@@ -69,6 +76,9 @@ class Event:
     sendings: dict[int, Sending] = field(default_factory=dict)
     begun: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
     done: Counter[str] = field(default_factory=Counter)
+    delay: float = 0
+    first: float | None = None
+    revived: int = 0
 
     @property
     def confirmed(self) -> float | None:
@@ -77,9 +87,8 @@ class Event:
         return ends[0] if ends else None
 
     def lacking(self) -> list[str]:
-        """Return the handlers that have not handled it; the failing one has when it began."""
-        handled = {*self.done, *(["shop.fail"] if self.begun["shop.fail"] else [])}
-        return [one for one in HANDLERS.get(self.kind, ()) if one not in handled]
+        """Return the handlers that have not handled it."""
+        return [one for one in HANDLERS.get(self.kind, ()) if one not in self.done]
 
 
 @dataclass
@@ -112,19 +121,27 @@ class History:
         self.deletions: list[Span] = []
         self.hogs: list[Span] = []
         self.gone: dict[str, str] = {}
-        self.handlers: set[tuple[str, str]] = set()  # which process has begun to handle what
+        self.done: set[tuple[str, str]] = set()  # which process has begun to do what
         self.settled: float | None = None
         self._even = 0.0
         self._open: dict[str, Event] = {}  # the events that may be uneven
+        self._orders: dict[str, Call] = {}  # those that returned, and may not have been heard of
 
     def add(self, records: Iterable[dict[str, Any]]) -> None:
         """Take records, in any order."""
         for record in sorted(records, key=itemgetter("at")):
             getattr(self, f"_{record['what'].replace(' ', '_')}")(record)
 
-    def uneven(self, before: float) -> list[Event]:
-        """Return the events that were confirmed before that time, not handled, and not excused."""
-        uneven = []
+    def uneven(self, before: float) -> list[Event | Call]:
+        """Return the events that were confirmed before that time, not handled, and not excused.
+
+        And the calls that returned before, and whose event was not heard.
+        """
+        for call in [each for each in self._orders.values() if not self.is_unheard(each)]:
+            del self._orders[call.name]
+        uneven: list[Event | Call] = [
+            each for each in self._orders.values() if (each.ended or before) < before
+        ]
         for event in list(self._open.values()):
             if (at := event.confirmed) is None:
                 continue
@@ -138,6 +155,11 @@ class History:
         """Return the handlers that have not handled an event, and have no excuse."""
         return [one for one in event.lacking() if not self.is_excused(event, one)]
 
+    def is_unheard(self, order: Call) -> bool:
+        """Return whether nobody has heard of an order that returned, without an excuse."""
+        queue = HANDLER_QUEUES["audit.hear"]
+        return not order.told and not self._is_excused(queue, order.begun, order.ended)
+
     def calls_since(self, begun: float) -> Iterator[Call]:
         """Yield the calls that began since then."""
         return (each for each in self.calls.values() if each.begun >= begun)
@@ -148,10 +170,12 @@ class History:
         That is so for those confirmed since everything before was handled, and sent before the
         queue was there again.
         """
-        confirmed = event.confirmed
         sent = min(each.begun for each in event.sendings.values())
+        return self._is_excused(HANDLER_QUEUES[handler], sent, event.confirmed)
+
+    def _is_excused(self, queue: str, sent: float, confirmed: float | None) -> bool:
         return any(
-            each.what == HANDLER_QUEUES[handler]
+            each.what == queue
             and confirmed is not None
             and confirmed >= each.since
             and (each.ended is None or sent <= each.ended)
@@ -199,13 +223,23 @@ class History:
         call.ended, call.outcome, call.detail = record["at"], record["outcome"], record["detail"]
         call.starved += record["starved"]
         call.connections.add(record["connection"])
+        if call.method == "order" and call.outcome == RIGHT:
+            self._orders[call.name] = call
+
+    def _told(self, record: dict[str, Any]) -> None:
+        call = self._call(record)
+        call.told.append(_is_again(record))
 
     def _run(self, record: dict[str, Any]) -> None:
-        self._call(record).runs.append((record["at"], record["redelivered"]))
+        call = self._call(record)
+        call.runs.append((record["at"], record["redelivered"]))
+        self.done.add((record["process"], call.method))
 
     def _sent(self, record: dict[str, Any]) -> None:
         event = self._event(record)
         event.author, event.kind = record["process"], record["kind"]
+        event.delay = record.get("delay", 0)
+        self.done.add((event.author, f"sends {event.kind}"))
         sending = Sending(record["at"], record["timeout"], starved=-record["starved"])
         event.sendings[record["attempt"]] = sending
 
@@ -216,8 +250,11 @@ class History:
         sending.starved += record["starved"]
 
     def _handling(self, record: dict[str, Any]) -> None:
-        self._event(record).begun[record["handler"]].append(record["redelivered"])
-        self.handlers.add((record["process"], record["handler"]))
+        event = self._event(record)
+        event.begun[record["handler"]].append(_is_again(record))
+        event.first = min(event.first or record["at"], record["at"])
+        event.revived += record.get("replayed", False)
+        self.done.add((record["process"], record["handler"]))
 
     def _handled(self, record: dict[str, Any]) -> None:
         self._event(record).done[record["handler"]] += 1
@@ -252,3 +289,9 @@ class History:
 
     def _settled(self, record: dict[str, Any]) -> None:
         self.settled = record["at"]
+
+
+def _is_again(record: dict[str, Any]) -> bool:
+    """Return whether a worker was told that its message may have been handled before."""
+    attempt, is_replayed = record.get("attempt", 1), record.get("replayed", False)
+    return bool(record["redelivered"] or attempt > 1 or is_replayed)

@@ -25,6 +25,7 @@ ENOUGH = 5  # calls of a client in that time
 SETTLING = 60.0  # seconds after the last fault in which everything has to be well
 RESTING = 45.0  # seconds in which what was begun has to end
 WELL = 1.5  # seconds without a failure that count as well
+RARE = ("shop.fail", "order")
 ON_TOP = 0.35  # how probable it is that the network fails at the same time
 
 
@@ -51,6 +52,7 @@ class Scene:
         self._say = say
         self._dice = random.Random(plan.seed)
         self._bag: list[Fault] = []
+        self._mess: dict[str, Any] = {}  # what the broker has that it should not have, or lacks
 
     def play(self) -> None:
         """Play it all; what goes wrong is in `problems`."""
@@ -60,7 +62,7 @@ class Scene:
         self._tell("go")
         stage.pause(WARM_UP)
         with self._noting_problems():
-            wait_until(self._is_warm, WARMING_UP, "each shop has handled what fails")
+            wait_until(self._is_warm, WARMING_UP, "each process has done what it does seldom")
         self._rest()
         self._say("warm, and at rest")
         self.states["before"] = stage.states()
@@ -80,9 +82,10 @@ class Scene:
 
     def _is_warm(self) -> bool:
         self._read()
-        # What fails is seldom, and needs a channel of its own.
-        shops = self._stage.actors_of("Shop")
-        return {(shop.author, "shop.fail") for shop in shops} <= self.history.handlers
+        # What is seldom done, and needs a channel of its own.
+        wanted = {(each.author, what) for each in self._stage.actors_of("Shop") for what in RARE}
+        wanted |= {(each.author, "sends late") for each in self._stage.clients}
+        return wanted <= self.history.done
 
     def _tell(self, order: str) -> None:
         for client in self._stage.clients:
@@ -203,19 +206,29 @@ class Scene:
         for name in after:
             self.problems += [f"{name}: {leak}" for leak in leaks(before[name], after[name])]
         with self._noting_problems():
+            # Each service opens one more when something comes back for the first time.
+            channels += len(self._stage.actors) - len(self._stage.clients)
             wait_until(lambda: self._is_broker_tidy(channels), RESTING, "the broker is tidy")
+        if any(self._mess.values()):
+            self.problems.append(f"the broker has too many or too few: {self._mess}")
 
     def _is_broker_tidy(self, channels: int) -> bool:
         stage = self._stage
         queues = {each["name"]: each for each in stage.queues()}
         consumed = {name: queues.get(name, {}).get("consumers") for name in CONSUMERS}
-        left = [queues[name].get("messages") for name in queues if name != DEAD_QUEUE]
-        return (
-            len(stage.connections()) == 2 * len(stage.actors)
-            and stage.channels() <= channels
-            and consumed == CONSUMERS
-            and not any(left)
-        )
+        # Replies to a client that was killed lie there until its queue expires.
+        left = {
+            name: each.get("messages")
+            for name, each in queues.items()
+            if name != DEAD_QUEUE and (each.get("consumers") or not name.startswith(REPLY_QUEUES))
+        }
+        self._mess = {
+            "connections": len(stage.connections()) - 2 * len(stage.actors),
+            "channels": max(0, stage.channels() - channels),
+            "consumers": {name: n for name, n in consumed.items() if n != CONSUMERS[name]},
+            "messages": {name: count for name, count in left.items() if count},
+        }
+        return not any(self._mess.values())
 
     def _end(self) -> None:
         """End all processes in good order; they leave nothing behind but their queues."""

@@ -3,10 +3,12 @@
 import random
 from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
 from rpcnode.concurrency import sleep
 from rpcnode.events import EventDispatcher, event_handler
-from rpcnode.exceptions import RemoteError
+from rpcnode.exceptions import Reject, RemoteError
+from rpcnode.retry import Fixed, Retry, RetryInfo
 from rpcnode.rpc import ClusterRpc, RpcProxy, rpc
 from tests.faults.random_run.desk import Notes, constantly
 
@@ -15,6 +17,13 @@ DISPATCHERS = 3
 ATTEMPTS = 5
 LARGEST = 400_000  # bytes
 TEXT = "0123456789" * (LARGEST // 10)
+
+
+FLAKY = Retry(6, delay=[0.2, 0.6, 1.5])
+# How often there is which kind of call and of event, out of a hundred.
+CALLS = {"small": 50, "large": 3, "slow": 10, "failing": 8, "relayed": 15, "order": 10, "cancel": 4}
+KINDS = {"happened": 50, "failing": 15, "flaky": 15, "late": 10, "cast": 10}
+DELAYS = (0.5, 1.0, 2.5)  # seconds
 
 
 class Refused(Exception):
@@ -27,6 +36,8 @@ class Shop:
     name = "shop"
     note = Notes()
     audit = RpcProxy("audit")
+    tell = EventDispatcher(after_success=True)
+    attempt = RetryInfo()
 
     @rpc
     def echo(self, call, payload):
@@ -50,6 +61,18 @@ class Shop:
         return self.audit.confirm(call)
 
     @rpc
+    def order(self, call):
+        self.note("run", call=call)
+        self.tell("ordered", call)
+        return call
+
+    @rpc
+    def cancel(self, call):
+        self.note("run", call=call)
+        self.tell("ordered", call)
+        raise Refused(call)
+
+    @rpc
     def keep(self, event):
         self.note("handling", event=event, handler="shop.keep")
         self.note("handled", event=event, handler="shop.keep")
@@ -60,10 +83,28 @@ class Shop:
         sleep(0.01)
         self.note("handled", event=event, handler="shop.handle")
 
-    @event_handler("client", "failing")
+    @event_handler("client", "late")
+    def receive(self, event):
+        self.note("handling", event=event, handler="shop.receive")
+        self.note("handled", event=event, handler="shop.receive")
+
+    @event_handler("client", "flaky", retry=FLAKY)
+    def try_hard(self, event):
+        self.note("handling", event=event, handler="shop.try_hard")
+        if self.attempt.attempt <= crc32(event.encode()) % 4:
+            raise Refused(event)
+        self.note("handled", event=event, handler="shop.try_hard")
+
+    @event_handler("client", "failing", retry=Retry(2, delay=Fixed(0.4)))
     def fail(self, event):
-        self.note("handling", event=event, handler="shop.fail")
-        raise Refused(event)
+        """Fail, unless it is the second life of an event: that of a replayed dead letter."""
+        facts = self.note("handling", event=event, handler="shop.fail")
+        is_rejected = crc32(event.encode()) % 3 == 0
+        if facts["replayed"] or is_rejected or self.attempt.is_last:
+            self.note("handled", event=event, handler="shop.fail")
+        if facts["replayed"]:
+            return
+        raise Reject(event) if is_rejected else Refused(event)
 
 
 class Audit:
@@ -81,6 +122,10 @@ class Audit:
     def handle(self, event):
         self.note("handling", event=event, handler="audit.handle")
         self.note("handled", event=event, handler="audit.handle")
+
+    @event_handler("shop", "ordered")
+    def hear(self, call):
+        self.note("told", call=call)
 
 
 class Client:
@@ -106,23 +151,25 @@ class Client:
 
     @constantly(threads=DISPATCHERS)
     def announce(self, turn, dice):
-        kind = dice.choices(("happened", "failing", "cast"), (8, 1, 1))[0]
+        kind = dice.choices(tuple(KINDS), tuple(KINDS.values()))[0]
+        delay = dice.choice(DELAYS) if kind == "late" else 0
         for attempt in range(ATTEMPTS):
             timeout = round(dice.uniform(2, 8), 2)
-            self.note("sent", event=turn, kind=kind, attempt=attempt, timeout=timeout)
-            outcome, detail = self._send(kind, turn, timeout)
+            facts = {"kind": kind, "attempt": attempt, "timeout": timeout, "delay": delay}
+            self.note("sent", event=turn, **facts)
+            outcome, detail = self._send(kind, turn, timeout, delay)
             self.note("sending ended", event=turn, attempt=attempt, outcome=outcome, detail=detail)
             if outcome == "confirmed":
                 break
             sleep(dice.uniform(0.05, 0.25))
         sleep(dice.uniform(0.05, 0.25))
 
-    def _send(self, kind, event, timeout):
+    def _send(self, kind, event, timeout, delay):
         try:
             if kind == "cast":
                 self.cluster.shop.keep.with_options(timeout=timeout).cast(event)
             else:
-                self.dispatch(kind, event, timeout=timeout)
+                self.dispatch(kind, event, timeout=timeout, delay=delay)
         except Exception as exc:
             return type(exc).__name__, str(exc)[:500]
         return "confirmed", ""
@@ -142,7 +189,9 @@ def _outcome_of(call: Callable[[], Any], expected: Any) -> tuple[str, str]:
 
 def _choose_call(dice: random.Random, call: str) -> tuple[str, list[Any], Any]:
     """Return method, arguments and the right answer of a call."""
-    kind = dice.choices(("small", "large", "slow", "failing", "relayed"), (60, 3, 10, 10, 17))[0]
+    kind = dice.choices(tuple(CALLS), tuple(CALLS.values()))[0]
+    if kind in ("order", "cancel"):
+        return kind, [call], call if kind == "order" else ("Refused", call)
     if kind == "slow":
         return "wait", [call, round(dice.uniform(0.2, 1.5), 2)], call
     if kind == "failing":

@@ -1,11 +1,13 @@
 """The broker and the processes of a run, and what can be looked at."""
 
+import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import suppress
 from typing import Any
 
-from tests.faults.random_run.actor import Actor, Settings, wait_until
+from tests.faults.random_run.actor import PROJECT, Actor, RunFailed, Settings, wait_until
 from tests.faults.random_run.records import Records
 from tests.management_api import ManagementApi, quoted
 from tests.rabbitmq_server import RabbitServer
@@ -21,18 +23,22 @@ SHOP_QUEUE, AUDIT_QUEUE = "rpc-shop", "rpc-audit"
 HANDLER_QUEUES = {
     "shop.handle": "evt-client-happened--shop.handle",
     "shop.fail": "evt-client-failing--shop.fail",
+    "shop.try_hard": "evt-client-flaky--shop.try_hard",
+    "shop.receive": "evt-client-late--shop.receive",
+    "audit.hear": "evt-shop-ordered--audit.hear",
     "audit.handle": "evt-client-happened--audit.handle",
     "shop.keep": SHOP_QUEUE,
 }
-CONSUMERS = {SHOP_QUEUE: 2, AUDIT_QUEUE: 1} | {
-    "evt-client-happened--shop.handle": 2,
-    "evt-client-failing--shop.fail": 2,
-    "evt-client-happened--audit.handle": 1,
+FAILING_QUEUE = HANDLER_QUEUES["shop.fail"]
+CONSUMERS = {
+    **{queue: 2 if who.startswith("shop") else 1 for who, queue in HANDLER_QUEUES.items()},
+    AUDIT_QUEUE: 1,
 }
-DEAD_QUEUE = "evt-client-failing--shop.fail.dead"
+DEAD_QUEUE = f"{FAILING_QUEUE}.dead"
 REPLY_QUEUES = "rpc.reply-"
 VHOST = "%2F"
 API_TIMEOUT = 30.0
+REPLAYING = 60.0  # seconds
 
 
 class Stage:
@@ -110,6 +116,21 @@ class Stage:
         while messages := self.api.request("POST", path, order):
             found.update(one["payload"].strip('"') for one in messages)
         return found
+
+    def replay(self, kill_after: float | None = None) -> None:
+        """Replay the dead queue from a process of its own, which may be killed while it does."""
+        command = [sys.executable, "-m", "tests.faults.random_run.replay", self.server.uri]
+        process = subprocess.Popen([*command, DEAD_QUEUE], cwd=PROJECT)
+        try:
+            process.wait(REPLAYING if kill_after is None else kill_after)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            if kill_after is None:
+                raise RunFailed(f"no replay of {DEAD_QUEUE} within {REPLAYING} s") from None
+            return
+        if process.returncode:
+            raise RunFailed(f"replaying {DEAD_QUEUE} ended with status {process.returncode}")
 
     def states(self) -> dict[str, Any]:
         """Return how each process is."""

@@ -29,9 +29,12 @@ def totals(history: History) -> dict[str, Any]:
         "handlings": sum(
             len(flags) for event in history.events.values() for flags in event.begun.values()
         ),
-        "handlings that were redelivered": sum(
+        "handlings that were something again": sum(
             sum(flags) for event in history.events.values() for flags in event.begun.values()
         ),
+        "dead letters that were replayed": sum(each.revived for each in history.events.values()),
+        "orders that were told": sum(len(each.told) for each in history.calls.values()),
+        "events by kind": dict(Counter(each.kind for each in history.events.values())),
         "events excused by deleted queues": _excused(history),
         "slowest call over its timeout": _slowest(history),
         "by fault": {kind: _of_kind(history, kind) for kind in sorted(kinds)},

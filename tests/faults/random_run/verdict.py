@@ -54,6 +54,18 @@ def _of_call(call: Call, history: History) -> Iterator[str]:
         yield f"{label} was answered and never run"
     if history.settled is not None and call.begun > history.settled and call.outcome != RIGHT:
         yield f"{label} failed after everything had settled: {call.outcome} {call.detail}"
+    yield from _of_order(label, call, history)
+
+
+def _of_order(label: str, call: Call, history: History) -> Iterator[str]:
+    """Yield what is wrong with the event that a method dispatched `after_success`."""
+    if call.method == "cancel" and call.told:
+        yield f"{label} failed, and its event was heard {len(call.told)} times"
+    if call.method == "order" and call.outcome == RIGHT and history.is_unheard(call):
+        yield f"{label} returned, and its event was lost"
+    # Each run of the method dispatches one, and the broker may give one out again, marked.
+    if call.told.count(False) > len(call.runs):
+        yield f"{label} was run {len(call.runs)} times, its event heard {len(call.told)} times"
 
 
 def _is_allowed(call: Call, history: History) -> bool:
@@ -79,19 +91,27 @@ def _of_event(event: Event, history: History, dead: Counter[str]) -> Iterator[st
         yield from _of_sending(label, event, sending, history)
     # One that may have got through, although its sender was told that nobody knows.
     possible = sum(each.outcome not in NOTHING_SENT for each in event.sendings.values())
+    if event.kind == "late":
+        # A broker that is killed may not know any more that it has passed a message on, and does
+        # so again: as a new one.
+        possible += sum(each.what == "broker_killed" for each in history.faults)
     for handler, flags in event.begun.items():
         if flags.count(False) > possible or (flags and not possible):
             yield (
                 f"{label} was begun by {handler} {len(flags)} times, {flags.count(False)} times "
-                f"not marked as redelivered; {possible} of {len(event.sendings)} sendings can "
+                f"not marked as something again; {possible} of {len(event.sendings)} sendings can "
                 "have got through"
             )
     if event.confirmed is not None:
         for handler in history.lost_by(event):
             yield f"{label} was confirmed and lost: {handler} has not handled it"
         (failing,) = HANDLERS["failing"]
-        if event.begun[failing] and not (dead[event.name] or history.is_excused(event, failing)):
+        is_accounted_for = dead[event.name] or event.revived or history.is_excused(event, failing)
+        if event.done[failing] and not is_accounted_for:
             yield f"{label} was confirmed and lost: it failed, and is not in the dead queue"
+    sent = min(each.begun for each in event.sendings.values())
+    if event.first is not None and event.first < sent + event.delay:
+        yield f"{label} was handled {sent + event.delay - event.first:.3f} s before it was due"
 
 
 def _of_sending(label: str, event: Event, sending: Sending, history: History) -> Iterator[str]:

@@ -1,0 +1,35 @@
+"""Declaring exchanges and queues, and what it means when the broker does not let us."""
+
+from typing import Any
+
+from amqp.exceptions import AMQPError, ChannelError
+
+from rpcnode.exceptions import BrokerRefused, ConnectionLost
+
+
+def declare(channel: Any, *entities: Any) -> None:
+    """Declare kombu entities with what they are bound to.
+
+    Raises BrokerRefused, naming the entity, when it exists with other arguments or may not
+    be declared.
+    """
+    for entity in entities:
+        try:
+            entity(channel).declare()
+        except ChannelError as exc:
+            raise refused(entity, exc) from exc
+        except (AMQPError, OSError) as exc:
+            raise ConnectionLost(f"declaring {entity.name!r}: {exc}") from exc
+
+
+def refused(entity: Any, cause: Exception) -> BrokerRefused:
+    """Return the error for an entity that the broker does not let us have."""
+    kind = type(entity).__name__.lower()
+    text = f"the broker refuses the {kind} {entity.name!r}: {cause}"
+    if "inequivalent arg" in str(cause):
+        hint = " (QUEUE_TYPE sets some of them)" if kind == "queue" else ""
+        text += (
+            f". The {kind} exists with other arguments{hint}: declare it as it is, give ours "
+            "another name, or delete the old one once it is empty"
+        )
+    return BrokerRefused(text)

@@ -1,0 +1,1 @@
+"""rpcnode in a fleet of real Nameko services, each in a process of its own."""

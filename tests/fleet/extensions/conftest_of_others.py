@@ -1,0 +1,5 @@
+"""The patch that Nameko needs before anything else."""
+
+import eventlet
+
+eventlet.monkey_patch()
