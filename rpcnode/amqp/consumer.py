@@ -7,11 +7,11 @@ from time import monotonic
 from typing import Any
 
 import kombu
-from amqp.exceptions import AMQPError, ChannelError, NotFound
+from amqp.exceptions import AMQPError, ChannelError
 
 from rpcnode.amqp.attachment import ANSWER_TIMEOUT, Attachment
 from rpcnode.amqp.connection import Link
-from rpcnode.amqp.declaring import declare, refused
+from rpcnode.amqp.declaring import declare, is_there, refused
 from rpcnode.amqp.leaving import abandon, quietly
 from rpcnode.amqp.message import Delivery
 from rpcnode.concurrency import Event, Semaphore, Timeout, call_soon, spawn
@@ -48,17 +48,11 @@ def queue_exists(link: Link, name: str, timeout: float | None = 0) -> bool:
     """
     channel = link.channel(timeout)
     try:
-        channel.queue_declare(name, passive=True)
-    except NotFound:
-        return False
-    except ChannelError as exc:
-        logger.debug("looking for queue %r: %s", name, exc)
-        return True
+        return is_there(channel, name)
     except (AMQPError, OSError) as exc:
         raise ConnectionLost(f"looking for queue {name!r}: {exc}") from exc
     finally:
         abandon(channel)
-    return True
 
 
 class Consumer:

@@ -1,10 +1,13 @@
 """Declaring exchanges and queues, and what it means when the broker does not let us."""
 
+import logging
 from typing import Any
 
-from amqp.exceptions import AMQPError, ChannelError
+from amqp.exceptions import AMQPError, ChannelError, NotFound
 
 from rpcnode.exceptions import BrokerRefused, ConnectionLost
+
+logger = logging.getLogger(__name__)
 
 
 def declare(channel: Any, *entities: Any) -> None:
@@ -33,3 +36,17 @@ def refused(entity: Any, cause: Exception) -> BrokerRefused:
             "another name, or delete the old one once it is empty"
         )
     return BrokerRefused(text)
+
+
+def is_there(channel: Any, queue: str) -> bool:
+    """Return whether the broker has a queue of that name, whatever its arguments are.
+
+    The channel is closed by the broker when it has none, or does not tell.
+    """
+    try:
+        channel.queue_declare(queue, passive=True)
+    except NotFound:
+        return False
+    except ChannelError as exc:
+        logger.debug("looking for queue %r: %s", queue, exc)
+    return True

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from amqp.exceptions import AMQPError, ChannelError, NotFound
+from amqp.exceptions import AMQPError
 
 from rpcnode.amqp.confirming import ConfirmChannel
-from rpcnode.amqp.declaring import declare
+from rpcnode.amqp.declaring import declare, is_there
 from rpcnode.amqp.dialing import dial
+from rpcnode.amqp.leaving import abandon
 from rpcnode.amqp.message import Delivery
 from rpcnode.amqp.settings import BrokerSettings
 from rpcnode.exceptions import BrokerUnavailable, ConnectionLost
@@ -89,14 +90,9 @@ class Session:
     def _has_queue(self, name: str) -> bool:
         channel = self.driver.channel()
         try:
-            channel.queue_declare(name, passive=True)
-        except NotFound:
-            return False
-        except ChannelError as exc:
-            logger.debug("looking for queue %r: %s", name, exc)
-            return True
-        channel.start_closing()
-        return True
+            return is_there(channel, name)
+        finally:
+            abandon(channel)
 
     def begin(
         self, on_reply: Callable[[Delivery], object], on_replies_lost: Callable[[object], object]
