@@ -265,6 +265,19 @@ def test_event_that_was_sent_when_its_queue_was_there_again_is_not_excused(ledge
     assert "lost: audit.handle" in found
 
 
+def test_event_is_excused_whose_binding_a_killed_broker_may_have_forgotten(ledger):
+    ledger.delete("evt-client-happened--audit.handle")
+    ledger.note("fault begins", kind="broker_killed")
+    ledger.note("fault ended", kind="broker_killed", detail="")
+    ledger.send()
+    ledger.handle("shop.handle")
+    assert ledger.problems() == []
+
+    ledger.history.faults[0].begun += 10
+    (found,) = ledger.problems()
+    assert "lost: audit.handle" in found
+
+
 def test_duplicate_is_found_unless_it_is_marked_or_was_sent_twice(ledger):
     ledger.send("ConnectionLost")
     ledger.handle()
