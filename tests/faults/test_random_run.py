@@ -218,6 +218,14 @@ def test_order_that_failed_and_was_heard_of_is_found(ledger):
     assert "failed, and its event was heard 1 times" in ledger.problems()[0]
 
 
+def test_order_may_fail_with_what_kept_its_event_from_being_confirmed(ledger):
+    ledger.call("RemoteError ConnectionLost", method="order")
+    assert ledger.problems() == []
+
+    ledger.history.calls[CALL].method = "echo"
+    assert "ended as RemoteError ConnectionLost" in ledger.problems()[0]
+
+
 def test_late_event_that_came_early_is_found(ledger):
     ledger.send(kind="late", delay=3.5)
     ledger.handle("shop.receive")

@@ -19,6 +19,7 @@ GRACE = 1.0  # seconds that a call may take longer than its timeout
 CLOCK_SKEW = 2.0  # the default of the configuration: seconds that a method may begin late
 NOTHING_SENT = ("BrokerUnavailable", "UnknownService")
 SENDING_FAILURES = ("BrokerUnavailable", "ConnectionLost", "PublishTimeout")
+UNCONFIRMED = tuple(f"RemoteError {failure}" for failure in SENDING_FAILURES)
 # The growth from the rest after the warm-up to that at the end which is no leak: caches, the
 # arenas of the allocator, messages that are remembered for a minute in case that they come again.
 MORE_OBJECTS = 1.05
@@ -71,6 +72,8 @@ def _of_order(label: str, call: Call, history: History) -> Iterator[str]:
 def _is_allowed(call: Call, history: History) -> bool:
     if call.outcome in (RIGHT, "RpcTimeout"):
         return True
+    if call.method == "order" and call.outcome in UNCONFIRMED:
+        return True  # its event was not confirmed, and that is the error of the method
     seen = [one for one in history.deletions if one.overlaps(call.begun, call.ended)]
     if call.outcome == "UnknownService":
         return any(one.what.startswith("rpc-") for one in seen)
