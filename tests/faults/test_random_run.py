@@ -286,6 +286,18 @@ def test_event_is_excused_whose_binding_a_killed_broker_may_have_forgotten(ledge
     assert "lost: audit.handle" in found
 
 
+def test_late_event_may_come_twice_only_from_a_broker_that_was_killed_just_then(ledger):
+    ledger.send(kind="late")
+    ledger.handle("shop.receive")
+    ledger.note("fault begins", kind="broker_killed")
+    ledger.note("fault ended", kind="broker_killed", detail="")
+    ledger.handle("shop.receive")
+    assert ledger.problems() == []
+
+    ledger.history.faults[0].begun += 10
+    assert "2 times not marked as something again" in ledger.problems()[0]
+
+
 def test_duplicate_is_found_unless_it_is_marked_or_was_sent_twice(ledger):
     ledger.send("ConnectionLost")
     ledger.handle()

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.faults.random_run.history import (
     CONFIRMED,
+    FORGETTING,
     HANDLERS,
     RIGHT,
     Call,
@@ -97,7 +98,11 @@ def _of_event(event: Event, history: History, dead: Counter[str]) -> Iterator[st
     if event.kind == "late":
         # A broker that is killed may not know any more that it has passed a message on, and does
         # so again: as a new one.
-        possible += sum(each.what == "broker_killed" for each in history.faults)
+        first = event.first or 0.0
+        possible += sum(
+            each.what == "broker_killed" and first - GRACE <= each.begun <= first + FORGETTING
+            for each in history.faults
+        )
     for handler, flags in event.begun.items():
         if flags.count(False) > possible or (flags and not possible):
             yield (
